@@ -1,0 +1,11 @@
+# One interface target carries what every target of ours is compiled with.
+add_library(meshfold_warnings INTERFACE)
+target_compile_options(meshfold_warnings INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Werror
+  -ffp-contract=off  # a fused multiply-add is written where it is meant, never chosen by the compiler
+)
+if(MESHFOLD_SANITIZER)
+  target_compile_options(meshfold_warnings INTERFACE -fsanitize=${MESHFOLD_SANITIZER} -fno-omit-frame-pointer)
+  target_link_options(meshfold_warnings INTERFACE -fsanitize=${MESHFOLD_SANITIZER})
+endif()
+target_include_directories(meshfold_warnings INTERFACE ${PROJECT_SOURCE_DIR})

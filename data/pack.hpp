@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "data/dataset.hpp"
+
+namespace meshfold::data {
+
+/// Samples [begin, end) of a step; may be empty.
+struct PackRange {
+  std::size_t begin = 0;
+  std::size_t end = 0;
+};
+
+/// Relative cost of a sample of `length` tokens: linear work plus attention, in integers so that every machine cuts alike.
+/// For a block of width h the ratio of attention to linear work is length / (6 h).
+constexpr std::uint64_t sample_cost(std::uint64_t length, std::uint64_t hidden_size) {
+  return length * (6 * hidden_size + length);
+}
+
+/// Cuts the step's samples, in order, into exactly `parts` contiguous packs: cut k is before the first sample whose
+/// cumulative cost midpoint reaches k / parts of the total. Pure integer arithmetic; packs may be empty.
+std::vector<PackRange> pack(std::span<const std::uint64_t> costs, std::size_t parts);
+
+/// One pack, ready to be computed: S inputs (samples x views) of T tokens in all, without padding.
+struct PackedBatch {
+  std::vector<std::int32_t> token_ids, positions, segments;  ///< [T]
+  std::vector<std::int32_t> cu_seqlens;                      ///< [S + 1], cu_seqlens[0] = 0
+  std::vector<std::uint32_t> rows;                           ///< [samples] dataset rows, the sample ids
+  std::uint32_t views_per_sample = 1;
+  std::vector<float> targets;                                ///< [samples, C]
+  std::vector<float> features;                               ///< [samples, F]
+};
+
+PackedBatch assemble(const Dataset& dataset, std::span<const std::uint32_t> rows);
+
+}  // namespace meshfold::data

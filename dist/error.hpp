@@ -1,0 +1,34 @@
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+namespace meshfold::dist {
+
+/// A failed MPI call, with the call's name, the library's own words, this rank and the call site.
+class MpiError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// A rank did not answer before a deadline. Exit code 6.
+class PeerLost : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// What agree() throws on the ranks that did not fail themselves: `what()` names the failing rank and its message.
+/// `exit_code()` is the one the failing rank asked for, so every rank ends with the same.
+class PeerFailed : public std::runtime_error {
+ public:
+  PeerFailed(int rank, int exit_code, const std::string& message)
+      : std::runtime_error(message), rank_(rank), exit_code_(exit_code) {}
+  int rank() const { return rank_; }
+  int exit_code() const { return exit_code_; }
+
+ private:
+  int rank_;
+  int exit_code_;
+};
+
+}  // namespace meshfold::dist

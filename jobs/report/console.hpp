@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace meshfold::jobs {
+
+/// What a person sees. Rank 0 speaks on the terminal; every rank has a log file once open_log() was called. On a terminal the progress line is
+/// rewritten in place; otherwise progress is plain lines at most every few seconds. Not thread-safe: main thread only.
+class Console {
+ public:
+  explicit Console(int rank);
+  ~Console();
+  Console(const Console&) = delete;
+  Console& operator=(const Console&) = delete;
+
+  /// `<run>/logs/rank-0000.log`, appended to.
+  void open_log(const std::string& run_directory);
+  /// One line, with time in the log; on the terminal on rank 0 only.
+  void say(std::string_view line);
+  /// To this rank's log file only.
+  void log(std::string_view line);
+  void warn(std::string_view line);
+  /// Two columns, aligned: the start-up table. Rank 0 only.
+  void table(std::string_view title, const std::vector<std::pair<std::string, std::string>>& rows);
+  /// Header and rows, columns aligned, numbers right. Rank 0 only.
+  void grid(const std::vector<std::string>& header, const std::vector<std::vector<std::string>>& rows);
+  /// The present state of all running jobs in one line; see class comment.
+  void progress(std::string_view line);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace meshfold::jobs

@@ -1,0 +1,114 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/folds.hpp"
+#include "jobs/train/adamw.hpp"
+#include "jobs/train/schedule.hpp"
+#include "models/loss.hpp"
+#include "models/model.hpp"
+
+namespace meshfold::jobs {
+
+enum class Precision { kFp32, kBf16 };
+enum class FoldStrategy { kKFold, kGroup, kColumn };
+enum class Select { kBest, kLast };
+enum class PredictOutput { kLogits, kProbability, kValue };
+enum class EmptyText { kError, kKeep };
+
+struct RunSection {
+  std::string directory;            ///< --run
+  std::uint32_t seed = 42;
+  int threads = 0;                  ///< per rank; 0: cores this rank may use / local ranks
+  double deadline_s = 600;          ///< longest wait on a peer
+};
+
+struct DataSection {
+  std::string train, test;          ///< CSV files
+  std::string id = "id", text = "text", text_pair;
+  std::vector<std::string> targets; ///< regression: value columns; classification: one column of class names
+  std::string group, fold;          ///< column names
+  EmptyText empty_text = EmptyText::kError;
+  std::string sample_submission;    ///< CSV whose header and ids the submission must follow
+  std::string read = "mapped";      ///< mapped | memory
+  std::string cache;                ///< directory of tokenized datasets; default: <run>/data
+};
+
+struct TokenizerSection {
+  int max_length = 128;
+};
+
+struct ModelSection {
+  std::string path;
+  models::Task task = models::Task::kRegression;
+  models::Pooling pooling = models::Pooling::kCls;
+  models::DropoutOverrides dropout;   ///< model.hidden_dropout, model.attention_dropout
+  std::optional<double> head_dropout; ///< model.head_dropout
+};
+
+struct TrainingSection {
+  int epochs = 3;
+  int max_steps = 0;                ///< 0: no limit; else training ends after so many steps and the schedule spans them
+  int batch_size = 32;
+  int parts = 0;                    ///< packs per step; 0: auto
+  int max_tokens_per_pack = 4096;
+  bool deterministic = false;
+  bool drop_last = false;
+  double max_grad_norm = 1.0;       ///< 0: no clipping
+};
+
+struct MeshSection {
+  int data = 0;                     ///< per job; 0: all ranks of the job
+  int pipeline = 1, tensor = 1;
+};
+
+struct CvSection {
+  int folds = 5;
+  FoldStrategy strategy = FoldStrategy::kKFold;
+  int groups = 0;                   ///< rank groups; 0: min(folds, ranks)
+  Select select = Select::kBest;
+  std::optional<double> clip_min, clip_max;  ///< for test predictions and oof values
+};
+
+struct CheckpointSection {
+  int every_steps = 0;              ///< 0: at epoch ends only
+  int keep_last = 1;
+};
+
+struct PredictSection {
+  PredictOutput output = PredictOutput::kValue;
+  int max_tokens_per_pack = 8192;
+};
+
+struct LogSection {
+  int every_steps = 10;
+};
+
+/// Everything a run needs, as plain structs of defaults. launcher/options.cpp has the one table that names each member for
+/// parsing, help, the written config and suggestions.
+struct RunConfig {
+  RunSection run;
+  DataSection data;
+  TokenizerSection tokenizer;
+  ModelSection model;
+  models::LossConfig loss;
+  AdamWConfig optimizer;
+  ScheduleConfig schedule;
+  TrainingSection training;
+  Precision precision = Precision::kFp32;
+  MeshSection mesh;
+  CvSection cv;
+  CheckpointSection checkpoint;
+  PredictSection predict;
+  std::string export_path;          ///< export.path; default <run>/model
+  std::string export_job;           ///< export.job: "fold-1"; default: the best fold, or `train`
+  LogSection log;
+
+  std::string hash;                 ///< of the data and training keys; set by the launcher, stored in checkpoints
+  std::string ini_text;             ///< the resolved config as written to <run>/config.ini
+};
+
+}  // namespace meshfold::jobs

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <functional>
+
+#include "dist/environment.hpp"
+#include "dist/watchdog.hpp"
+#include "jobs/report/console.hpp"
+
+namespace meshfold::jobs {
+
+/// What a command is given besides its config; all of it outlives the command.
+struct RunEnvironment {
+  dist::Environment& mpi;
+  dist::Watchdog& watchdog;
+  Console& console;
+  std::function<bool()> stop_requested;  ///< a signal asked this rank to stop at the next step boundary
+};
+
+}  // namespace meshfold::jobs

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "jobs/train/metrics.hpp"
+
+namespace meshfold::jobs {
+
+struct StepReport {
+  std::int64_t step = 0;        ///< steps done, from 1
+  std::int64_t num_steps = 0;
+  double epoch = 0;             ///< fractional epochs done
+  std::int64_t samples = 0;     ///< samples done since the start of training
+  double loss = 0, learning_rate = 0, grad_norm = 0;
+  double tokens_per_s = 0, samples_per_s = 0;
+};
+
+struct EvaluationReport {
+  std::int64_t step = 0;
+  double epoch = 0;
+  Scores scores;
+  bool best = false;
+  double seconds = 0;
+};
+
+/// Told of a job's progress on the job's first rank.
+class TrainListener {
+ public:
+  virtual ~TrainListener() = default;
+  virtual void on_step(const StepReport& report) = 0;
+  virtual void on_evaluation(const EvaluationReport& report) = 0;
+  /// A sentence worth keeping ("resumed from checkpoint-120").
+  virtual void on_note(const std::string& text) = 0;
+};
+
+}  // namespace meshfold::jobs

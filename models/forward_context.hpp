@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstdint>
+
+#include "models/gradient_sink.hpp"
+
+namespace meshfold::models {
+
+enum class Mode { kTraining, kEvaluation };
+
+/// What decides the draws of one forward pass, besides the input's rows.
+struct DrawContext {
+  std::uint32_t seed = 0;
+  std::uint32_t step = 0;  ///< global optimizer step, from 0
+  std::uint8_t pass = 0;
+};
+
+/// In kEvaluation no dropout is applied, no graph is built and `gradients` may be null.
+struct ForwardContext {
+  Mode mode = Mode::kEvaluation;
+  DrawContext draws;
+  GradientSink* gradients = nullptr;
+};
+
+}  // namespace meshfold::models

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "dist/process_group.hpp"
+#include "models/gradient_sink.hpp"
+
+namespace meshfold::models {
+
+/// How the gradients of a step's packs are added.
+enum class Summation {
+  kInOrder,  ///< one set, packs added in order; least memory; equal over layouts to a tolerance
+  kTree,     ///< a set per pack, added in the order of dist/reduction_tree.hpp; at most log2(packs) + 1 sets are alive; bitwise
+             ///< equal over data-axis sizes when packs per rank and ranks are powers of two
+};
+
+/// The GradientSink of data-parallel training: one flat fp32 set laid out like ParameterStore::flat().
+class GradientAccumulator final : public GradientSink {
+ public:
+  GradientAccumulator(const ParameterStore& store, Summation summation);
+
+  void begin_step();
+  /// Between these the backward of one pack runs; an empty pack is begun and ended too.
+  void begin_pack();
+  void end_pack();
+  /// Sums over the packs of this rank and then over `data` (collective). The result is the gradient of the step's loss,
+  /// equal on every rank, [ParameterStore::num_elements()]; valid until begin_step().
+  const at::Tensor& reduce(dist::ProcessGroup& data);
+
+  void add_product(const ParameterView& weight, const at::Tensor& output_gradient, const at::Tensor& input) override;
+  void add(const ParameterView& parameter, const at::Tensor& gradient) override;
+  void add_rows(const ParameterView& table, const at::Tensor& indices, const at::Tensor& rows) override;
+
+ private:
+  at::Tensor slot(const ParameterView& parameter) const;
+
+  std::int64_t num_elements_;
+  at::Device device_;
+  Summation summation_;
+  std::size_t packs_ = 0;
+  at::Tensor current_;
+  /// kTree: partial sums, each over 2^level packs, as the digits of a binary counter.
+  struct Partial { int level; at::Tensor sum; };
+  std::vector<Partial> partials_;
+  std::vector<at::Tensor> spare_;
+};
+
+/// Global L2 norm: one fp64 sum of squares per parameter block (dim 0 cut into at most 64 blocks; 1-d: one), blocks added in order.
+double gradient_norm(const ParameterStore& store, const at::Tensor& flat_gradient);
+
+}  // namespace meshfold::models

@@ -1,0 +1,76 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "models/forward_context.hpp"
+#include "models/packed_input.hpp"
+#include "models/parameter_store.hpp"
+
+namespace meshfold::models {
+
+enum class Pooling { kCls, kMean };
+enum class Task { kRegression, kClassification };
+
+/// The part on top of the backbone, and what its outputs mean.
+struct HeadConfig {
+  Task task = Task::kRegression;
+  Pooling pooling = Pooling::kCls;
+  std::vector<std::string> labels;           ///< target names (regression) or class names; their number is the output width
+  std::optional<double> dropout;             ///< before the classifier; default: config.json's classifier_dropout, else hidden dropout
+};
+
+/// Overrides of config.json's probabilities.
+struct DropoutOverrides {
+  std::optional<double> hidden;
+  std::optional<double> attention;
+};
+
+/// A network from packed inputs to one row of outputs a sample.
+class Model {
+ public:
+  virtual ~Model() = default;
+  virtual ParameterStore& parameters() = 0;
+  /// [samples, outputs] fp32: predictions (regression) or logits (classification). Differentiable in kTraining mode: backward through it
+  /// reaches context.gradients. An input of zero samples gives [0, outputs].
+  virtual at::Tensor forward(const PackedInput& input, const ForwardContext& context) = 0;
+  virtual const HeadConfig& head() const = 0;
+  virtual std::int64_t hidden_size() const = 0;
+  virtual std::int64_t max_positions() const = 0;
+  /// "BERT, 6 layers x 384, 12 heads, vocabulary 30,522", for people.
+  virtual std::string description() const = 0;
+};
+
+/// What loading did, for the two lists that are printed.
+struct LoadReport {
+  std::vector<std::string> left_out;     ///< known pre-training heads and buffers of the file that the model does not use
+  std::vector<std::string> initialized;  ///< tensors of the model that no file gives: drawn from the seed
+};
+
+struct LoadedModel {
+  std::unique_ptr<Model> model;
+  LoadReport report;
+};
+
+struct LoadOptions {
+  std::optional<HeadConfig> head;      ///< absent: the directory's own head (a fine-tuned model); an error if it has none
+  DropoutOverrides dropout;
+  at::ScalarType compute_type = at::kFloat;
+  std::uint32_t seed = 0;              ///< for freshly initialised tensors
+};
+
+/// Reads a Hugging Face directory: config.json, model.safetensors. Tensor names with or without the architecture's prefix; LayerNorm.gamma / beta are
+/// weight / bias. Any missing or extra tensor beyond the report's lists, and any shape or dtype mismatch, is a ModelFileError.
+LoadedModel load_model(const std::filesystem::path& directory, const LoadOptions& options);
+
+/// Writes `directory` (made new, atomically) so that AutoModelForSequenceClassification.from_pretrained loads it with the same logits:
+/// config.json, model.safetensors, and the tokenizer files copied from `source`. A mean-pooled head has no transformers class: then the
+/// backbone is written for AutoModel, the head as head.safetensors, and config.json has no SequenceClassification architecture.
+void export_model(const Model& model, const std::filesystem::path& source, const std::filesystem::path& directory);
+
+}  // namespace meshfold::models

@@ -1,0 +1,1 @@
+#include "models/parameter_store.hpp"

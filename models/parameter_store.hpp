@@ -1,0 +1,92 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace meshfold::models {
+
+/// A rank's piece of a tensor in the tensor's own coordinates: start and extent per dim.
+struct Box {
+  std::vector<std::int64_t> start;
+  std::vector<std::int64_t> extent;
+  bool operator==(const Box&) const = default;
+};
+
+/// Whether AdamW decays a parameter: matrices and embeddings do, biases and norms do not.
+enum class Decay { kYes, kNo };
+/// Whether a low-precision copy is kept for matrix products.
+enum class ComputeCopy { kYes, kNo };
+
+/// How a tensor gets its values when no file gives them.
+enum class Initializer { kNormal, kZeros, kOnes };
+
+struct ParameterSpec {
+  std::string name;                         ///< the Hugging Face name
+  std::vector<std::int64_t> global_shape;
+  Box box;                                  ///< this rank's piece; the whole tensor when empty
+  Decay decay = Decay::kYes;
+  ComputeCopy compute_copy = ComputeCopy::kNo;
+  Initializer initializer = Initializer::kNormal;
+};
+
+/// A span of the store's flat storage seen as a tensor: one parameter, or neighbours fused along dim 0 (query, key and
+/// value as one matrix). What the ops take.
+struct ParameterView {
+  std::int64_t offset = 0;  ///< first element in the flat storage
+  at::Tensor value;         ///< fp32 master, local shape; a view, so optimizer updates are seen
+  at::Tensor compute;       ///< what matrix products read: the bf16 copy, or `value` in fp32 runs
+};
+
+struct Parameter {
+  ParameterSpec spec;
+  ParameterView view;
+  std::int64_t num_elements = 0;  ///< of the local piece
+};
+
+/// All parameters of a model on this rank, in a fixed order, as views of one flat fp32 buffer without gaps. Optimizer, checkpoint,
+/// export, clipping and hashing walk this one structure. Add everything, then call allocate() once.
+class ParameterStore {
+ public:
+  /// Declares a parameter; returns its index. Names are unique (invalid_argument otherwise). A store that is allocated takes no more.
+  std::size_t add(ParameterSpec spec);
+  /// Makes the storage on `device`, uninitialised. `compute_type` is kFloat or kBFloat16.
+  void allocate(at::Device device, at::ScalarType compute_type);
+
+  std::size_t size() const { return parameters_.size(); }
+  const Parameter& operator[](std::size_t index) const { return parameters_[index]; }
+  auto begin() const { return parameters_.begin(); }
+  auto end() const { return parameters_.end(); }
+  const Parameter* find(std::string_view name) const;  ///< nullptr if absent
+  /// The view of one parameter, or of several neighbours (declared one after the other, equal trailing dims) joined along dim 0.
+  ParameterView view(std::span<const std::string> names) const;
+  ParameterView view(const std::string& name) const;
+
+  /// The whole flat fp32 storage, [num_elements()].
+  const at::Tensor& flat() const { return flat_; }
+  std::int64_t num_elements() const { return num_elements_; }
+  at::ScalarType compute_type() const { return compute_type_; }
+  /// Rewrites the low-precision copies from the masters. After every change of the masters, before the next forward.
+  void refresh_compute_copies();
+  /// Hex XXH3-128 over names, shapes and values: equal hashes mean bitwise equal weights.
+  std::string hash() const;
+
+ private:
+  std::vector<Parameter> parameters_;
+  std::int64_t num_elements_ = 0;
+  at::Tensor flat_, compute_flat_;
+  at::ScalarType compute_type_ = at::kFloat;
+};
+
+/// Draws values for a parameter as its initializer says: normal with `standard_deviation` by Philox (purpose
+/// kParameterInitialization, site 0, counter (hash of name, element/2 low, element/2 high, 0), Box-Muller in double), so that any
+/// rank fills any piece alike and a tensor's values do not depend on the others.
+void initialize_parameter(const Parameter& parameter, std::uint32_t seed, double standard_deviation);
+
+}  // namespace meshfold::models

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "models/parameter_store.hpp"
+
+namespace meshfold::models {
+
+/// A mapped .safetensors file (format of Hugging Face safetensors: u64 little-endian header length, JSON header, data). Everything is validated before
+/// any tensor is handed out: header size and JSON, known dtypes, offsets in range, ordered, without gaps or overlaps, matching shape times width,
+/// file size exact, no repeated key. Throws ModelFileError.
+class SafetensorsFile {
+ public:
+  static SafetensorsFile open(const std::filesystem::path& file);
+
+  struct Entry {
+    at::ScalarType type;
+    std::vector<std::int64_t> shape;
+    std::uint64_t begin, end;  ///< bytes after the header
+  };
+  const std::filesystem::path& path() const;
+  const std::map<std::string, Entry>& entries() const;
+  const std::map<std::string, std::string>& metadata() const;
+  /// A copy of the whole tensor on the CPU.
+  at::Tensor tensor(const std::string& name) const;
+  /// Copies the piece `box` of `name` into `out` (dense, CPU, shape box.extent, fp32 target may take F32, F16 and BF16 sources).
+  void read_box(const std::string& name, const Box& box, at::Tensor out) const;
+
+ private:
+  struct State;
+  std::shared_ptr<const State> state_;
+};
+
+/// Writes tensors (dense CPU, in the given order of names), fsyncs the file; metadata as the format's __metadata__ strings. Bytes readable by safetensors' own
+/// loader; data start aligned to 64 bytes.
+void write_safetensors(const std::filesystem::path& file, const std::vector<std::pair<std::string, at::Tensor>>& tensors,
+                       const std::map<std::string, std::string>& metadata);
+
+}  // namespace meshfold::models
