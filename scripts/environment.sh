@@ -78,7 +78,7 @@ ensure_torch() {
 ensure_oracles() {
   pip_once oracles "60 MB download" --requirement scripts/oracle-requirements.txt
   if [ -e /usr/local/cuda/lib64/libcudart.so.13 ]; then
-    pip_once torch-beside-toolkit "350 MB download" --no-deps nvidia-cufile==1.15.1.6 nvidia-cusparselt-cu13==0.8.0 nvidia-nvshmem-cu13==3.4.5
+    pip_once torch-beside-toolkit "230 MB download" --no-deps nvidia-cufile==1.15.1.6 nvidia-cusparselt-cu13==0.8.0 nvidia-nvshmem-cu13==3.4.5
     export LD_LIBRARY_PATH="/usr/local/cuda/lib64${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
   else
     pip_once torch-with-dependencies "2.4 GB download, 5 GB on disk: no CUDA 13.0 toolkit is here" torch==2.11.0
