@@ -36,10 +36,14 @@ class Model {
  public:
   virtual ~Model() = default;
   virtual ParameterStore& parameters() = 0;
+  /// The same store for readers. Not virtual, so that a model writes one accessor; an object behind a const reference is never made const.
+  const ParameterStore& parameters() const { return const_cast<Model*>(this)->parameters(); }
   /// [samples, outputs] fp32: predictions (regression) or logits (classification). Differentiable in kTraining mode: backward through it
   /// reaches context.gradients. An input of zero samples gives [0, outputs].
   virtual at::Tensor forward(const PackedInput& input, const ForwardContext& context) = 0;
   virtual const HeadConfig& head() const = 0;
+  /// The dropout probabilities in force, for the exported config.json; an absent one is the source directory's.
+  virtual DropoutOverrides dropout() const { return {}; }
   virtual std::int64_t hidden_size() const = 0;
   virtual std::int64_t max_positions() const = 0;
   /// "BERT, 6 layers x 384, 12 heads, vocabulary 30,522", for people.

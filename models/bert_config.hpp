@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+
+#include "models/ops/ops.hpp"
+
+namespace meshfold::models {
+
+/// The sizes and probabilities of a BERT encoder, as config.json of a Hugging Face directory states them.
+struct BertConfig {
+  std::int64_t vocabulary_size = 0;
+  std::int64_t hidden_size = 0;
+  std::int64_t num_layers = 0;
+  std::int64_t num_heads = 0;
+  std::int64_t intermediate_size = 0;
+  std::int64_t max_positions = 0;
+  std::int64_t num_segments = 0;  ///< type_vocab_size
+  ops::Activation hidden_activation = ops::Activation::kGelu;
+  double layer_norm_epsilon = 1e-12;
+  double initializer_range = 0.02;
+  double hidden_dropout = 0.1;
+  double attention_dropout = 0.1;
+  std::optional<double> classifier_dropout;  ///< absent: hidden_dropout, as BertForSequenceClassification
+};
+
+/// Reads `<directory>/config.json`. Refuses, as a ModelFileError that names the key: another model_type, a decoder, positions other than
+/// absolute, an unknown activation, sizes that are missing, not positive or do not divide, probabilities outside [0, 1).
+BertConfig read_bert_config(const std::filesystem::path& directory);
+
+}  // namespace meshfold::models
