@@ -16,22 +16,23 @@ namespace meshfold::jobs::checkpoint {
 
 /// One named tensor of a training state as this rank holds it, in model coordinates.
 struct Piece {
-  std::string name;                        ///< "model/<parameter>", "optimizer/first_moment/<parameter>", ...
+  std::string name;  ///< "model/<parameter>", "optimizer/first_moment/<parameter>", ...
   std::vector<std::int64_t> global_shape;
-  models::Box box;                         ///< what `tensor` covers
-  at::Tensor tensor;                       ///< dense CPU
-  bool replicated = true;                  ///< every rank of the group holds this same box; the store spreads the writing
+  models::Box box;         ///< what `tensor` covers
+  at::Tensor tensor;       ///< dense CPU
+  bool replicated = true;  ///< every rank of the group holds this same box; the store spreads the writing
 };
 
-/// The checkpoints of one job: `<job>/checkpoint-<step>/`, committed and immutable, or not there (docs/file-formats.md).
-/// commit: every rank writes its shard into `<job>/.tmp-<step>-<unique>/` and fsyncs it, the ranks agree that all succeeded, rank 0 checks that the boxes
-/// tile every tensor once, writes manifest.json (shapes, boxes, file ranges, XXH3-128 per 8 MiB block, state, SHA-256 of itself), fsyncs, renames, fsyncs the parent.
+/// The checkpoints of one job: `<job>/checkpoint-<step>/`, committed and immutable, or not there
+/// (docs/file-formats.md). commit: every rank writes its shard into `<job>/.tmp-<step>-<unique>/` and fsyncs it, the
+/// ranks agree that all succeeded, rank 0 checks that the boxes tile every tensor once, writes manifest.json (shapes,
+/// boxes, file ranges, XXH3-128 per 8 MiB block, state, SHA-256 of itself), fsyncs, renames, fsyncs the parent.
 class Store {
  public:
   Store(std::filesystem::path job_directory, dist::ProcessGroup& group);
 
-  /// Collective. `state` (step, cursor, hashes, scores ...) must be equal on all ranks. Throws StorageError on every rank if any failed; then no
-  /// directory checkpoint-<step> exists. A step that is already committed is left as it is.
+  /// Collective. `state` (step, cursor, hashes, scores ...) must be equal on all ranks. Throws StorageError on every
+  /// rank if any failed; then no directory checkpoint-<step> exists. A step that is already committed is left as it is.
   void commit(std::int64_t step, const std::vector<Piece>& pieces, const nlohmann::json& state);
 
   /// Steps of all committed checkpoints, ascending. Rank-local read of the directory.
@@ -41,18 +42,21 @@ class Store {
     std::int64_t step;
     nlohmann::json state;
   };
-  /// Collective: rank 0 picks the newest checkpoint whose manifest and files verify, and broadcasts it. One that does not verify is renamed to
-  /// `bad-checkpoint-<step>` (a note is returned through `notes`) and the next older is taken. nullopt if there is none.
+  /// Collective: rank 0 picks the newest checkpoint whose manifest and files verify, and broadcasts it. One that does
+  /// not verify is renamed to `bad-checkpoint-<step>` (a note is returned through `notes`) and the next older is taken.
+  /// nullopt if there is none.
   std::optional<Found> find_newest(std::vector<std::string>& notes);
   /// The given step, verified; CheckpointError if it is absent or damaged. Collective.
   Found find(std::int64_t step);
 
-  /// Fills each piece's tensor from the checkpoint by box intersection, so any layout can read any other. Names, global shapes and
-  /// dtypes must match exactly; with `exact_set` so must the set of names. Every rank checks the block checksums of what it reads. Collective.
+  /// Fills each piece's tensor from the checkpoint by box intersection, so any layout can read any other. Names, global
+  /// shapes and dtypes must match exactly; with `exact_set` so must the set of names. Every rank checks the block
+  /// checksums of what it reads. Collective.
   enum class Names { kExact, kSubset };
   void load(std::int64_t step, const std::vector<Piece>& pieces, Names names);
 
-  /// Removes committed checkpoints but the newest `keep_last` and the `protected_steps`, never the only one. Collective; also clears .tmp-* of earlier crashes.
+  /// Removes committed checkpoints but the newest `keep_last` and the `protected_steps`, never the only one.
+  /// Collective; also clears .tmp-* of earlier crashes.
   void retain(int keep_last, const std::vector<std::int64_t>& protected_steps);
 
  private:
@@ -60,7 +64,8 @@ class Store {
   dist::ProcessGroup& group_;
 };
 
-/// Checks one committed checkpoint without a job: manifest hash, sizes, block checksums, tiling. Returns the faults, none if it is good.
+/// Checks one committed checkpoint without a job: manifest hash, sizes, block checksums, tiling. Returns the faults,
+/// none if it is good.
 std::vector<std::string> verify_checkpoint(const std::filesystem::path& checkpoint_directory);
 
 }  // namespace meshfold::jobs::checkpoint

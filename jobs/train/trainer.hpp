@@ -16,32 +16,33 @@ namespace meshfold::jobs {
 
 /// One training run: what a fold, a trial and plain `train` have in common.
 struct TrainTask {
-  std::string name;                            ///< "fold-0", "train"
-  std::filesystem::path directory;             ///< <run>/<name>: checkpoints live here
+  std::string name;                 ///< "fold-0", "train"
+  std::filesystem::path directory;  ///< <run>/<name>: checkpoints live here
   std::vector<std::uint32_t> training_rows;
   std::vector<std::uint32_t> validation_rows;  ///< may be empty: then the last checkpoint is selected
   std::string config_hash;                     ///< of the data and training keys; a checkpoint of another is refused
 };
 
 struct TrainOutcome {
-  bool stopped = false;            ///< a stop was requested and a checkpoint is committed
+  bool stopped = false;  ///< a stop was requested and a checkpoint is committed
   std::int64_t steps = 0;
   std::int64_t samples_trained = 0;
-  double seconds = 0;              ///< of this process, without loading
-  Scores best_scores, last_scores; ///< on the validation rows; empty without
+  double seconds = 0;               ///< of this process, without loading
+  Scores best_scores, last_scores;  ///< on the validation rows; empty without
   std::int64_t best_step = 0;
   std::int64_t selected_step = 0;  ///< the step whose weights the model holds on return
 };
 
-/// Trains `model` on the mesh from the newest usable checkpoint of the task's directory, or from its present weights. Collective over the
-/// mesh. Evaluates after every epoch, commits a checkpoint then (and every checkpoint.every_steps), and on return `model` holds the
-/// selected weights (cv.select). Loss, clipping and stop decisions are agreed over the mesh. `stop_requested` is asked once a step on each rank.
-/// Throws BadNumbersError when loss or gradient norm is not finite.
+/// Trains `model` on the mesh from the newest usable checkpoint of the task's directory, or from its present weights.
+/// Collective over the mesh. Evaluates after every epoch, commits a checkpoint then (and every checkpoint.every_steps),
+/// and on return `model` holds the selected weights (cv.select). Loss, clipping and stop decisions are agreed over the
+/// mesh. `stop_requested` is asked once a step on each rank. Throws BadNumbersError when loss or gradient norm is not
+/// finite.
 TrainOutcome train(const TrainTask& task, const RunConfig& config, models::Model& model, const dist::Mesh& mesh,
                    const data::Dataset& dataset, TrainListener& listener, const std::function<bool()>& stop_requested);
 
-/// Packs per step for training.parts = auto: least multiple of the data ranks that keeps the plan's largest step under max_tokens_per_pack a pack.
-/// Deterministic mode demands a power of two divisible by the data ranks (ConfigError).
+/// Packs per step for training.parts = auto: least multiple of the data ranks that keeps the plan's largest step under
+/// max_tokens_per_pack a pack. Deterministic mode demands a power of two divisible by the data ranks (ConfigError).
 int resolve_parts(const TrainingSection& training, const data::Dataset& dataset, int data_ranks);
 
 }  // namespace meshfold::jobs

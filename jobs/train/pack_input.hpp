@@ -1,0 +1,16 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "data/pack.hpp"
+#include "models/packed_input.hpp"
+
+namespace meshfold::jobs {
+
+/// The batch as the models take it, on `device`. Philox rows are dataset row x views + view.
+models::PackedInput to_packed_input(const data::PackedBatch& batch, at::Device device);
+
+/// The batch's targets, fp32 [samples, C], on `device`.
+at::Tensor to_targets(const data::PackedBatch& batch, at::Device device);
+
+}  // namespace meshfold::jobs

@@ -1,0 +1,134 @@
+#include "jobs/train/train_step.hpp"
+
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+#include <vector>
+
+#include "dist/agreement.hpp"
+#include "jobs/error.hpp"
+#include "jobs/train/pack_input.hpp"
+
+namespace meshfold::jobs {
+
+/// A step's samples and how they are cut; equal on every rank.
+struct TrainStep::Plan {
+  std::span<const std::uint32_t> rows;
+  std::vector<data::PackRange> packs;
+  std::int64_t tokens = 0;
+  double denominator = 1;
+};
+
+TrainStep::TrainStep(std::string job, const RunConfig& config, models::Model& model, const dist::Mesh& mesh,
+                     const data::Dataset& dataset, AdamW& optimizer, int parts)
+    : job_(std::move(job)),
+      config_(config),
+      model_(model),
+      mesh_(mesh),
+      dataset_(dataset),
+      optimizer_(optimizer),
+      parts_(parts),
+      loss_(models::make_loss(config.loss, static_cast<std::int64_t>(model.head().labels.size()))),
+      gradients_(model.parameters(),
+                 config.training.deterministic ? models::Summation::kTree : models::Summation::kInOrder) {}
+
+TrainStep::Plan TrainStep::plan(std::span<const std::uint32_t> rows) const {
+  Plan plan;
+  plan.rows = rows;
+  std::vector<std::uint64_t> costs;
+  costs.reserve(rows.size());
+  for (const std::uint32_t row : rows) {
+    const std::uint32_t length = dataset_.sample_length(row);
+    costs.push_back(data::sample_cost(length, static_cast<std::uint64_t>(model_.hidden_size())));
+    plan.tokens += length;
+  }
+  plan.packs = data::pack(costs, static_cast<std::size_t>(parts_));
+  plan.denominator = loss_->denominator(static_cast<std::int64_t>(rows.size()));
+  return plan;
+}
+
+double TrainStep::compute_pack(std::span<const std::uint32_t> rows, std::int64_t step, double denominator) {
+  const at::Device device = model_.parameters().flat().device();
+  const data::PackedBatch batch = data::assemble(dataset_, rows);
+  models::ForwardContext context;
+  context.mode = models::Mode::kTraining;
+  context.draws = {config_.run.seed, static_cast<std::uint32_t>(step), /*pass=*/0};
+  context.gradients = &gradients_;
+  const at::AutoGradMode with_grad(true);
+  const at::Tensor outputs = model_.forward(to_packed_input(batch, device), context);
+  const at::Tensor loss = (*loss_)(outputs, to_targets(batch, device), denominator);
+  loss.backward();
+  return loss.item<double>();
+}
+
+void TrainStep::compute_packs(const Plan& plan, std::int64_t step, double* losses) {
+  const int per_rank = parts_ / mesh_.data().size();
+  const int first = mesh_.data().rank() * per_rank;
+  for (int p = first; p < first + per_rank; ++p) {
+    const data::PackRange range = plan.packs[static_cast<std::size_t>(p)];
+    gradients_.begin_pack();
+    // An empty pack still takes its place in the tree of sums.
+    if (range.begin < range.end) {
+      losses[p] = compute_pack(plan.rows.subspan(range.begin, range.end - range.begin), step, plan.denominator);
+    }
+    gradients_.end_pack();
+  }
+}
+
+StepResult TrainStep::run(std::span<const std::uint32_t> rows, std::int64_t step, double learning_rate,
+                          const StepRequest& request) {
+  // One small reduction carries all that the ranks must agree on before the gradients: a slot a pack for its loss (the
+  // other ranks have exact zeros there, so the sum is exact and its order in packs), how many ranks want to stop, how
+  // many failed.
+  const at::Tensor agreed = at::zeros({parts_ + 2}, at::kDouble);
+  auto* slots = agreed.mutable_data_ptr<double>();
+  std::exception_ptr failure = request.failure;
+  StepResult result;
+  gradients_.begin_step();
+  try {
+    if (!failure) {
+      const Plan step_plan = plan(rows);
+      result.tokens = step_plan.tokens;
+      compute_packs(step_plan, step, slots);
+    }
+  } catch (...) {
+    failure = std::current_exception();
+    std::fill(slots, slots + parts_, 0.0);
+  }
+  slots[parts_] = request.stop ? 1 : 0;
+  slots[parts_ + 1] = failure ? 1 : 0;
+  mesh_.data().all_reduce(agreed, dist::ReduceOp::kSum)->wait();
+
+  if (slots[parts_ + 1] > 0) {
+    dist::agree(mesh_.data(), "step " + std::to_string(step + 1) + " of " + job_, [&] {
+      if (failure) std::rethrow_exception(failure);
+    });
+  }
+  result.stop = slots[parts_] > 0;
+  for (int p = 0; p < parts_; ++p) result.loss += slots[p];
+  if (!std::isfinite(result.loss)) throw_bad_numbers(step, "the loss is " + std::to_string(result.loss));
+
+  const at::Tensor& gradient = gradients_.reduce(mesh_.data());
+  // Equal bits on every rank, so the norm, and what follows from it, needs no further agreement.
+  result.grad_norm = models::gradient_norm(model_.parameters(), gradient);
+  if (!std::isfinite(result.grad_norm))
+    throw_bad_numbers(step, "the gradient norm is " + std::to_string(result.grad_norm));
+  const double max_norm = config_.training.max_grad_norm;
+  const double clip = max_norm > 0 ? std::min(1.0, max_norm / (result.grad_norm + 1e-6)) : 1.0;
+  optimizer_.step(gradient, clip, learning_rate);
+  model_.parameters().refresh_compute_copies();
+  return result;
+}
+
+void TrainStep::throw_bad_numbers(std::int64_t step, const std::string& what) const {
+  throw BadNumbersError(
+      job_ + ", step " + std::to_string(step + 1) + ": " + what +
+      "; lower optimizer.learning_rate, raise schedule.warmup_ratio, set training.max_grad_norm = 1, or look for "
+      "extreme targets; precision.compute = fp32 tells whether the precision is to blame");
+}
+
+}  // namespace meshfold::jobs

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "data/dataset.hpp"
+#include "data/pack.hpp"
+#include "dist/mesh.hpp"
+#include "jobs/run_config.hpp"
+#include "jobs/train/adamw.hpp"
+#include "models/gradient_accumulator.hpp"
+#include "models/loss.hpp"
+#include "models/model.hpp"
+
+namespace meshfold::jobs {
+
+/// What a rank brings to a step besides the plan.
+struct StepRequest {
+  bool stop = false;           ///< this rank was asked to stop
+  std::exception_ptr failure;  ///< something failed on this rank since the last step; the ranks fail together now
+};
+
+struct StepResult {
+  double loss = 0, grad_norm = 0;
+  std::int64_t tokens = 0;  ///< of the whole step, over all ranks
+  bool stop = false;        ///< any rank was asked to stop
+};
+
+/// One optimizer step on the mesh: the step's samples are cut into packs, a data rank computes a contiguous run of
+/// them, the gradients are summed, clipped and applied. Every rank calls it with the same rows, step and learning rate,
+/// and gets the same result.
+class TrainStep {
+ public:
+  /// All arguments outlive this object. `job` names the job in messages.
+  TrainStep(std::string job, const RunConfig& config, models::Model& model, const dist::Mesh& mesh,
+            const data::Dataset& dataset, AdamW& optimizer, int parts);
+
+  /// `step` counts from 0 and keys the dropout masks. Throws BadNumbersError on every rank if the loss or the gradient
+  /// norm is not finite (the weights are then untouched); what one rank throws meanwhile ends the step on all
+  /// (dist::PeerFailed on the others).
+  StepResult run(std::span<const std::uint32_t> rows, std::int64_t step, double learning_rate,
+                 const StepRequest& request);
+
+ private:
+  struct Plan;
+  Plan plan(std::span<const std::uint32_t> rows) const;
+  void compute_packs(const Plan& plan, std::int64_t step, double* losses);
+  double compute_pack(std::span<const std::uint32_t> rows, std::int64_t step, double denominator);
+  [[noreturn]] void throw_bad_numbers(std::int64_t step, const std::string& what) const;
+
+  std::string job_;
+  const RunConfig& config_;
+  models::Model& model_;
+  const dist::Mesh& mesh_;
+  const data::Dataset& dataset_;
+  AdamW& optimizer_;
+  int parts_;
+  std::unique_ptr<models::Loss> loss_;
+  models::GradientAccumulator gradients_;
+};
+
+}  // namespace meshfold::jobs

@@ -1,0 +1,310 @@
+#include "jobs/train/trainer.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "data/step_plan.hpp"
+#include "dist/agreement.hpp"
+#include "jobs/checkpoint/box.hpp"
+#include "jobs/checkpoint/store.hpp"
+#include "jobs/error.hpp"
+#include "jobs/train/evaluate.hpp"
+#include "jobs/train/train_step.hpp"
+#include "jobs/train/training_progress.hpp"
+
+namespace meshfold::jobs {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+data::LastStep last_step_of(const TrainingSection& training) {
+  return training.drop_last ? data::LastStep::kDrop : data::LastStep::kShort;
+}
+
+void check_task(const TrainTask& task, const RunConfig& config, const dist::Mesh& mesh) {
+  const TrainingSection& training = config.training;
+  std::vector<std::string> faults;
+  if (mesh.shape().pipeline != 1 || mesh.shape().tensor != 1) {
+    faults.emplace_back("mesh.pipeline and mesh.tensor must be 1: training runs on the data axis only");
+  }
+  if (training.batch_size < 1) faults.emplace_back("training.batch_size must be at least 1");
+  if (training.epochs < 1 && training.max_steps < 1) faults.emplace_back("training.epochs must be at least 1");
+  if (training.deterministic && config.run.threads < 1) {
+    faults.emplace_back(
+        "training.deterministic needs a fixed run.threads: kernels change bits with their number of threads");
+  }
+  if (task.training_rows.empty()) faults.push_back(task.name + " has no training rows");
+  if (training.drop_last && task.training_rows.size() < static_cast<std::size_t>(std::max(training.batch_size, 0))) {
+    faults.push_back(task.name + " has fewer training rows (" + std::to_string(task.training_rows.size()) +
+                     ") than training.batch_size; lower it or set training.drop_last = false");
+  }
+  if (!faults.empty()) throw ConfigError(faults);
+}
+
+/// The trainer's state and the verbs of its loop.
+class Trainer {
+ public:
+  Trainer(const TrainTask& task, const RunConfig& config, models::Model& model, const dist::Mesh& mesh,
+          const data::Dataset& dataset, TrainListener& listener)
+      : task_(task),
+        config_(config),
+        model_(model),
+        mesh_(mesh),
+        dataset_(dataset),
+        listener_(listener),
+        parts_(resolve_parts(config.training, dataset, mesh.data().size())),
+        steps_per_epoch_(static_cast<std::int64_t>(
+            data::steps_per_epoch(task.training_rows.size(), static_cast<std::size_t>(config.training.batch_size),
+                                  last_step_of(config.training)))),
+        num_steps_(config.training.max_steps > 0 ? config.training.max_steps
+                                                 : config.training.epochs * steps_per_epoch_),
+        identity_{task.config_hash, dataset.source_hash(), hash_rows(task.training_rows, task.validation_rows),
+                  config.run.seed, num_steps_},
+        optimizer_(model.parameters(), config.optimizer),
+        train_step_(task.name, config, model, mesh, dataset, optimizer_, parts_),
+        store_(task.directory, mesh.all()) {}
+
+  TrainOutcome run(const std::function<bool()>& stop_requested);
+
+ private:
+  void resume();
+  bool step(bool stop_requested);
+  bool evaluation_due() const;
+  void evaluate();
+  void commit();
+  void select_weights();
+  void check_equal_weights() const;
+
+  std::vector<checkpoint::Piece> model_pieces() const { return pieces("model/", model_.parameters().flat()); }
+  std::vector<checkpoint::Piece> all_pieces() const;
+  std::vector<checkpoint::Piece> pieces(const std::string& prefix, const at::Tensor& flat) const;
+  /// Calls the listener on the job's first rank. What it throws is this rank's alone; it is kept until the ranks agree
+  /// next.
+  template <typename Call>
+  void tell(Call call);
+  void agree_on_listener();
+  TrainOutcome outcome(bool stopped, std::int64_t selected_step) const;
+
+  const TrainTask& task_;
+  const RunConfig& config_;
+  models::Model& model_;
+  const dist::Mesh& mesh_;
+  const data::Dataset& dataset_;
+  TrainListener& listener_;
+  int parts_;
+  std::int64_t steps_per_epoch_, num_steps_;
+  TrainingIdentity identity_;
+  AdamW optimizer_;
+  TrainStep train_step_;
+  checkpoint::Store store_;
+  TrainingProgress progress_;
+  std::optional<data::StepPlan> epoch_plan_;
+  std::int64_t planned_epoch_ = -1;
+  std::exception_ptr listener_failure_;
+  Clock::time_point start_;
+};
+
+TrainOutcome Trainer::run(const std::function<bool()>& stop_requested) {
+  resume();
+  check_equal_weights();
+  start_ = Clock::now();
+  for (;;) {
+    if (evaluation_due()) evaluate();
+    if (progress_.step >= num_steps_) break;
+    const bool stop = step(stop_requested());
+    const std::int64_t every = config_.checkpoint.every_steps;
+    if (stop || (every > 0 && progress_.step % every == 0 && !evaluation_due())) commit();
+    if (stop) {
+      agree_on_listener();
+      return outcome(true, progress_.step);
+    }
+  }
+  agree_on_listener();
+  select_weights();
+  return outcome(false,
+                 config_.cv.select == Select::kBest && progress_.best_step > 0 ? progress_.best_step : progress_.step);
+}
+
+void Trainer::resume() {
+  std::vector<std::string> notes;
+  const std::optional<checkpoint::Store::Found> found = store_.find_newest(notes);
+  tell([&] { listener_.on_resume(found ? found->step : 0); });
+  for (const std::string& note : notes) tell([&] { listener_.on_note(note); });
+  if (found) {
+    const std::string name = "checkpoint-" + std::to_string(found->step);
+    const ResumedState resumed = from_state(found->state, identity_, (task_.directory / name).string());
+    store_.load(found->step, all_pieces(), checkpoint::Store::Names::kExact);
+    optimizer_.set_num_updates(resumed.num_updates);
+    progress_ = resumed.progress;
+    std::string text = "resumed from " + name;
+    if (resumed.parts != parts_ || resumed.data_ranks != mesh_.data().size()) {
+      text += " (made with " + std::to_string(resumed.parts) + " packs a step on " +
+              std::to_string(resumed.data_ranks) + " data ranks, now " + std::to_string(parts_) + " on " +
+              std::to_string(mesh_.data().size()) + ")";
+    }
+    tell([&] { listener_.on_note(text); });
+  }
+  model_.parameters().refresh_compute_copies();
+}
+
+/// Ranks that start apart would train apart without any error.
+void Trainer::check_equal_weights() const {
+  const std::vector<std::string> hashes = mesh_.data().all_gather_bytes(model_.parameters().hash());
+  for (std::size_t rank = 1; rank < hashes.size(); ++rank) {
+    if (hashes[rank] != hashes[0]) {
+      throw std::runtime_error(
+          task_.name + ": data rank " + std::to_string(rank) +
+          " starts from other weights than data rank 0; check that all machines see the same model files");
+    }
+  }
+}
+
+bool Trainer::step(bool stop_requested) {
+  const Clock::time_point begin = Clock::now();
+  const std::int64_t epoch = progress_.step / steps_per_epoch_;
+  if (epoch != planned_epoch_) {
+    epoch_plan_.emplace(config_.run.seed, static_cast<std::uint32_t>(epoch), task_.training_rows,
+                        static_cast<std::size_t>(config_.training.batch_size), last_step_of(config_.training));
+    planned_epoch_ = epoch;
+  }
+  const auto rows = epoch_plan_->step(static_cast<std::size_t>(progress_.step % steps_per_epoch_));
+  const double learning_rate =
+      config_.optimizer.learning_rate * schedule_factor(config_.schedule, progress_.step, num_steps_);
+  const StepResult result = train_step_.run(rows, progress_.step, learning_rate, {stop_requested, listener_failure_});
+  ++progress_.step;
+  progress_.cursor += static_cast<std::int64_t>(rows.size());
+
+  const double seconds = seconds_since(begin);
+  tell([&] {
+    StepReport report;
+    report.step = progress_.step;
+    report.num_steps = num_steps_;
+    report.epoch = static_cast<double>(progress_.step) / static_cast<double>(steps_per_epoch_);
+    report.samples = progress_.cursor;
+    report.loss = result.loss;
+    report.learning_rate = learning_rate;
+    report.grad_norm = result.grad_norm;
+    report.tokens_per_s = static_cast<double>(result.tokens) / seconds;
+    report.samples_per_s = static_cast<double>(rows.size()) / seconds;
+    listener_.on_step(report);
+  });
+  return result.stop;
+}
+
+/// At epoch ends and at the last step, once. Asked again after a resume: a run that was stopped at the end of an epoch
+/// has not evaluated it yet.
+bool Trainer::evaluation_due() const {
+  if (progress_.step == 0 || progress_.evaluated_step == progress_.step) return false;
+  return progress_.step % steps_per_epoch_ == 0 || progress_.step == num_steps_;
+}
+
+void Trainer::evaluate() {
+  const Clock::time_point begin = Clock::now();
+  if (!task_.validation_rows.empty()) {
+    const at::Tensor predictions =
+        predict_rows(model_, mesh_, dataset_, task_.validation_rows, config_.predict.max_tokens_per_pack);
+    const Scores scores = compute_scores(model_.head(), predictions, targets_of(dataset_, task_.validation_rows));
+    const double score = scores.front().second;
+    if (!std::isfinite(score)) {
+      throw BadNumbersError(task_.name + ", evaluation after step " + std::to_string(progress_.step) + ": " +
+                            scores.front().first + " is " + std::to_string(score) +
+                            "; lower optimizer.learning_rate or use precision.compute = fp32");
+    }
+    const bool best =
+        progress_.best_step == 0 || (larger_is_better(model_.head()) ? score > progress_.best_scores.front().second
+                                                                     : score < progress_.best_scores.front().second);
+    progress_.last_scores = scores;
+    if (best) {
+      progress_.best_scores = scores;
+      progress_.best_step = progress_.step;
+    }
+    const double epoch = static_cast<double>(progress_.step) / static_cast<double>(steps_per_epoch_);
+    tell([&] { listener_.on_evaluation({progress_.step, epoch, scores, best, seconds_since(begin)}); });
+  }
+  progress_.evaluated_step = progress_.step;
+  commit();
+}
+
+void Trainer::commit() {
+  store_.commit(
+      progress_.step, all_pieces(),
+      to_state(progress_, identity_, optimizer_.num_updates(), steps_per_epoch_, parts_, mesh_.data().size()));
+  store_.retain(config_.checkpoint.keep_last, {progress_.best_step});
+}
+
+void Trainer::select_weights() {
+  if (config_.cv.select != Select::kBest || progress_.best_step == 0 || progress_.best_step == progress_.step) return;
+  store_.find(progress_.best_step);
+  store_.load(progress_.best_step, model_pieces(), checkpoint::Store::Names::kSubset);
+  model_.parameters().refresh_compute_copies();
+}
+
+std::vector<checkpoint::Piece> Trainer::pieces(const std::string& prefix, const at::Tensor& flat) const {
+  std::vector<checkpoint::Piece> list;
+  for (const models::Parameter& parameter : model_.parameters()) {
+    checkpoint::Piece piece;
+    piece.name = prefix + parameter.spec.name;
+    piece.global_shape = parameter.spec.global_shape;
+    piece.box = parameter.spec.box.extent.size() == piece.global_shape.size()
+                    ? parameter.spec.box
+                    : checkpoint::whole_box(piece.global_shape);
+    piece.tensor = flat.narrow(0, parameter.view.offset, parameter.num_elements).view(piece.box.extent);
+    list.push_back(std::move(piece));
+  }
+  return list;
+}
+
+std::vector<checkpoint::Piece> Trainer::all_pieces() const {
+  std::vector<checkpoint::Piece> all = model_pieces();
+  for (const auto& [prefix, flat] : {std::pair("optimizer/first_moment/", optimizer_.first_moment()),
+                                     std::pair("optimizer/second_moment/", optimizer_.second_moment())}) {
+    std::ranges::move(pieces(prefix, flat), std::back_inserter(all));
+  }
+  return all;
+}
+
+template <typename Call>
+void Trainer::tell(Call call) {
+  if (mesh_.all().rank() != 0 || listener_failure_) return;
+  try {
+    call();
+  } catch (...) {
+    listener_failure_ = std::current_exception();
+  }
+}
+
+void Trainer::agree_on_listener() {
+  dist::agree(mesh_.all(), "report on " + task_.name, [&] {
+    if (listener_failure_) std::rethrow_exception(listener_failure_);
+  });
+}
+
+TrainOutcome Trainer::outcome(bool stopped, std::int64_t selected_step) const {
+  TrainOutcome result;
+  result.stopped = stopped;
+  result.steps = progress_.step;
+  result.samples_trained = progress_.cursor;
+  result.seconds = seconds_since(start_);
+  result.best_scores = progress_.best_scores;
+  result.last_scores = progress_.last_scores;
+  result.best_step = progress_.best_step;
+  result.selected_step = selected_step;
+  return result;
+}
+
+}  // namespace
+
+TrainOutcome train(const TrainTask& task, const RunConfig& config, models::Model& model, const dist::Mesh& mesh,
+                   const data::Dataset& dataset, TrainListener& listener, const std::function<bool()>& stop_requested) {
+  check_task(task, config, mesh);
+  return Trainer(task, config, model, mesh, dataset, listener).run(stop_requested);
+}
+
+}  // namespace meshfold::jobs

@@ -1,0 +1,92 @@
+#include "jobs/train/training_progress.hpp"
+
+#include <xxhash.h>
+
+#include <array>
+#include <cstdio>
+
+#include "jobs/error.hpp"
+
+namespace meshfold::jobs {
+namespace {
+
+using nlohmann::json;
+
+json to_json(const Scores& scores) {
+  json list = json::array();
+  for (const auto& [name, score] : scores) list.push_back({name, score});
+  return list;
+}
+
+Scores scores_from(const json& list) {
+  Scores scores;
+  for (const json& entry : list) scores.emplace_back(entry.at(0).get<std::string>(), entry.at(1).get<double>());
+  return scores;
+}
+
+}  // namespace
+
+std::string hash_rows(const std::vector<std::uint32_t>& training, const std::vector<std::uint32_t>& validation) {
+  XXH3_state_t* state = XXH3_createState();
+  XXH3_128bits_reset(state);
+  for (const auto* rows : {&training, &validation}) {
+    const std::uint64_t size = rows->size();
+    XXH3_128bits_update(state, &size, sizeof size);
+    XXH3_128bits_update(state, rows->data(), rows->size() * sizeof(std::uint32_t));
+  }
+  const XXH128_hash_t hash = XXH3_128bits_digest(state);
+  XXH3_freeState(state);
+  std::array<char, 33> hex;
+  std::snprintf(hex.data(), hex.size(), "%016llx%016llx", static_cast<unsigned long long>(hash.high64),
+                static_cast<unsigned long long>(hash.low64));
+  return hex.data();
+}
+
+json to_state(const TrainingProgress& progress, const TrainingIdentity& identity, std::int64_t num_updates,
+              std::int64_t steps_per_epoch, int parts, int data_ranks) {
+  return {{"step", progress.step},
+          {"epoch", progress.step / steps_per_epoch},
+          {"step_in_epoch", progress.step % steps_per_epoch},
+          {"cursor", progress.cursor},
+          {"evaluated_step", progress.evaluated_step},
+          {"best_step", progress.best_step},
+          {"best_scores", to_json(progress.best_scores)},
+          {"last_scores", to_json(progress.last_scores)},
+          {"num_updates", num_updates},
+          {"num_steps", identity.num_steps},
+          {"seed", identity.seed},
+          {"config_hash", identity.config_hash},
+          {"data_hash", identity.data_hash},
+          {"rows_hash", identity.rows_hash},
+          {"parts", parts},
+          {"data_ranks", data_ranks}};
+}
+
+ResumedState from_state(const json& state, const TrainingIdentity& identity, const std::string& checkpoint) {
+  TrainingIdentity stored;
+  ResumedState resumed;
+  try {
+    stored = {state.at("config_hash").get<std::string>(), state.at("data_hash").get<std::string>(),
+              state.at("rows_hash").get<std::string>(), state.at("seed").get<std::uint32_t>(),
+              state.at("num_steps").get<std::int64_t>()};
+    resumed.progress = {state.at("step").get<std::int64_t>(),           state.at("cursor").get<std::int64_t>(),
+                        state.at("evaluated_step").get<std::int64_t>(), state.at("best_step").get<std::int64_t>(),
+                        scores_from(state.at("best_scores")),           scores_from(state.at("last_scores"))};
+    resumed.num_updates = state.at("num_updates").get<std::int64_t>();
+    resumed.parts = state.at("parts").get<int>();
+    resumed.data_ranks = state.at("data_ranks").get<int>();
+  } catch (const json::exception& error) {
+    throw CheckpointError(checkpoint + ": its state cannot be used: " + error.what());
+  }
+  if (stored == identity) return resumed;
+  std::string what = "a part of the training set-up";
+  if (stored.config_hash != identity.config_hash) what = "the data and training settings";
+  if (stored.data_hash != identity.data_hash)
+    what = "the training data";
+  else if (stored.rows_hash != identity.rows_hash)
+    what = "the training or validation rows";
+  throw ConfigError(checkpoint + ": was made with other inputs (" + what +
+                    " changed); restore them to continue, or start in another directory with --run");
+}
+
+}  // namespace meshfold::jobs

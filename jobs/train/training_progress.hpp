@@ -1,0 +1,48 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "jobs/train/metrics.hpp"
+
+namespace meshfold::jobs {
+
+/// What must be the same for a checkpoint to be continued.
+struct TrainingIdentity {
+  std::string config_hash;  ///< data and training keys
+  std::string data_hash;    ///< the dataset's source
+  std::string rows_hash;    ///< training and validation rows, in order
+  std::uint32_t seed = 0;
+  std::int64_t num_steps = 0;
+  bool operator==(const TrainingIdentity&) const = default;
+};
+
+/// Hex XXH3-128 of two lists of rows.
+std::string hash_rows(const std::vector<std::uint32_t>& training, const std::vector<std::uint32_t>& validation);
+
+/// How far a training run is: with weights and moments, all that continuing needs. Equal on every rank.
+struct TrainingProgress {
+  std::int64_t step = 0;            ///< optimizer steps done
+  std::int64_t cursor = 0;          ///< samples done since the start
+  std::int64_t evaluated_step = 0;  ///< the step of the last evaluation; 0: none yet
+  std::int64_t best_step = 0;
+  Scores best_scores, last_scores;
+};
+
+/// The `state` of a checkpoint. `parts` and `data_ranks` tell how it was made; a resumed run may have others.
+nlohmann::json to_state(const TrainingProgress& progress, const TrainingIdentity& identity, std::int64_t num_updates,
+                        std::int64_t steps_per_epoch, int parts, int data_ranks);
+
+struct ResumedState {
+  TrainingProgress progress;
+  std::int64_t num_updates = 0;
+  int parts = 0, data_ranks = 0;
+};
+/// Throws ConfigError, naming what differs, if the checkpoint belongs to another run; CheckpointError if the state
+/// lacks something. `checkpoint` is for messages.
+ResumedState from_state(const nlohmann::json& state, const TrainingIdentity& identity, const std::string& checkpoint);
+
+}  // namespace meshfold::jobs
