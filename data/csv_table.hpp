@@ -11,10 +11,11 @@
 
 namespace meshfold::data {
 
-/// A CSV file (RFC 4180: quotes, doubled quotes, embedded newlines, CRLF or LF, optional UTF-8 BOM) mapped into memory, with the start of
-/// every record indexed in one pass; cells are decoded when asked for. Throws InputError with file, row and line for: no header,
-/// repeated column names, a record with another number of fields than the header, a quote that never closes, text after a
-/// closing quote, a quote inside an unquoted field, invalid UTF-8, NUL bytes. A blank last line is not a record.
+/// A CSV file (RFC 4180: quotes, doubled quotes, embedded newlines, CRLF or LF, optional UTF-8 BOM) mapped into memory,
+/// with the start of every record indexed in one pass; cells are decoded when asked for. Throws InputError with file,
+/// row and line for: no header, repeated column names, a record with another number of fields than the header, a quote
+/// that never closes, text after a closing quote, a quote inside an unquoted field, a carriage return alone outside
+/// quotes, invalid UTF-8, NUL bytes. Blank lines at the end are not records.
 class CsvTable {
  public:
   static CsvTable open(const std::filesystem::path& file);
