@@ -9,21 +9,30 @@
 
 namespace meshfold::jobs {
 
-/// What a person sees. Rank 0 speaks on the terminal; every rank has a log file once open_log() was called. On a terminal the progress line is
-/// rewritten in place; otherwise progress is plain lines at most every few seconds. Not thread-safe: main thread only.
+/// What a person sees. Rank 0 speaks on the terminal; every rank has a log file once open_log() was called. On a
+/// terminal the progress line is rewritten in place; otherwise progress is plain lines at most every few seconds. Not
+/// thread-safe: main thread only.
 class Console {
  public:
+  /// How progress is shown: rewritten in place, or as plain lines.
+  enum class Style { kTerminal, kPlain };
+
+  /// Speaks on stdout; the style is found out (see stdout_is_watched in console.cpp).
   explicit Console(int rank);
+  /// Speaks on `stream`, which must outlive this object.
+  Console(int rank, std::FILE* stream, Style style);
   ~Console();
   Console(const Console&) = delete;
   Console& operator=(const Console&) = delete;
 
-  /// `<run>/logs/rank-0000.log`, appended to.
+  /// `<run>/logs/rank-0000.log`, appended to; the directory is made. Lines said earlier are written first. Throws
+  /// StorageError.
   void open_log(const std::string& run_directory);
   /// One line, with time in the log; on the terminal on rank 0 only.
   void say(std::string_view line);
   /// To this rank's log file only.
   void log(std::string_view line);
+  /// As say(), marked as a warning.
   void warn(std::string_view line);
   /// Two columns, aligned: the start-up table. Rank 0 only.
   void table(std::string_view title, const std::vector<std::pair<std::string, std::string>>& rows);

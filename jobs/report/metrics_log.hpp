@@ -11,12 +11,16 @@
 
 namespace meshfold::jobs {
 
-/// Appends `<job>/metrics.jsonl`: one JSON object a line (docs/file-formats.md): kind (train, eval, note, fold, run), time (ISO 8601, UTC), fold, step,
-/// epoch, samples, loss, learning_rate, grad_norm, tokens_per_s, samples_per_s, metrics by name. Written by the job's first rank alone.
-/// On resume, lines of steps after `resume_step` were of an attempt that was lost and are dropped (the file is rewritten atomically).
+/// Appends `<job>/metrics.jsonl`: one JSON object a line (docs/file-formats.md): kind (train, eval, note), time (ISO
+/// 8601, UTC), fold, step, epoch, then of a step: num_steps, samples, loss, learning_rate, grad_norm, tokens_per_s,
+/// samples_per_s; of an evaluation: best, seconds, and each metric under its own name. A number that is not finite is
+/// null. Written by the job's first rank alone; each line is flushed. On resume, lines of steps after `resume_step`
+/// were of an attempt that was lost and are dropped (the file is rewritten atomically).
 class MetricsLog final : public TrainListener {
  public:
-  /// `fold` < 0: not a fold. Train lines are written every `every_steps` steps and at the last one.
+  /// `fold` < 0: not a fold. Train lines are written every `every_steps` steps and at the last one. Makes the
+  /// directory, and drops a line that a killed process left unfinished. Throws StorageError, as every member does when
+  /// a line cannot be written.
   MetricsLog(const std::filesystem::path& job_directory, int fold, int every_steps);
   void discard_after(std::int64_t resume_step);
 
@@ -25,14 +29,26 @@ class MetricsLog final : public TrainListener {
   void on_note(const std::string& text) override;
 
  private:
+  void open();
   void write(const std::string& line);
+  void replace_contents(const std::string& contents);
   std::filesystem::path file_;
   int fold_;
   int every_steps_;
+  std::int64_t last_step_ = 0;  ///< notes carry the step after which they were written
   std::ofstream stream_;
 };
 
-/// The newest train or eval state of a job, from its metrics.jsonl; nullopt if there is none yet. A torn last line is ignored.
+/// Everything that a job's metrics.jsonl says of steps and evaluations, in order; empty if there is no file. Lines that
+/// are no JSON object (the torn last one of a killed process) are passed over.
+struct MetricsHistory {
+  std::vector<StepReport> steps;
+  std::vector<EvaluationReport> evaluations;
+};
+MetricsHistory read_history(const std::filesystem::path& job_directory);
+
+/// The newest train or eval state of a job, from the end of its metrics.jsonl; nullopt if there is none yet. A torn
+/// last line is ignored.
 struct JobProgress {
   std::int64_t step = 0, num_steps = 0;
   double loss = 0, samples_per_s = 0;
