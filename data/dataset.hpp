@@ -11,9 +11,9 @@
 
 namespace meshfold::data {
 
-/// Read-only view of a tokenized dataset file; the file is mapped after its layout, extents and size are checked (a truncated or foreign
-/// file is an InputError that says what is wrong). Copyable handle to shared state; const methods are thread-safe.
-/// Inputs are numbered sample * views_per_sample + view.
+/// Read-only view of a tokenized dataset file; the file is mapped after its layout, extents and size are checked (a
+/// truncated or foreign file is an InputError that says what is wrong). Copyable handle to shared state; const methods
+/// are thread-safe. Inputs are numbered sample * views_per_sample + view.
 class Dataset {
  public:
   enum class Read { kMapped, kMemory };  ///< kMemory copies; for network file systems
@@ -24,13 +24,13 @@ class Dataset {
   std::uint32_t num_targets() const;
   std::uint32_t num_features() const;
 
-  std::uint32_t length(std::uint64_t input) const;               ///< tokens of one input
-  std::uint32_t sample_length(std::uint32_t sample) const;       ///< tokens of all its views
+  std::uint32_t length(std::uint64_t input) const;          ///< tokens of one input
+  std::uint32_t sample_length(std::uint32_t sample) const;  ///< tokens of all its views
   /// Copies the input's ids to `out` (exactly length(input) values).
   void copy_tokens(std::uint64_t input, std::int32_t* out) const;
   std::uint32_t pair_start(std::uint64_t input) const;
-  std::span<const float> targets(std::uint32_t sample) const;    ///< [C], empty without targets
-  std::span<const float> features(std::uint32_t sample) const;   ///< [F]
+  std::span<const float> targets(std::uint32_t sample) const;   ///< [C], empty without targets
+  std::span<const float> features(std::uint32_t sample) const;  ///< [F]
   std::string_view id(std::uint32_t sample) const;
   bool has_folds() const;
   std::int16_t fold(std::uint32_t sample) const;

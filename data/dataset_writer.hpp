@@ -14,7 +14,7 @@ namespace meshfold::data {
 struct DatasetLayout {
   std::uint64_t num_samples = 0;
   std::uint32_t views_per_sample = 1;
-  std::uint64_t num_tokens = 0;     ///< total over all ranks
+  std::uint64_t num_tokens = 0;  ///< total over all ranks
   std::uint64_t num_id_bytes = 0;
   std::uint32_t num_targets = 0;
   std::uint32_t num_features = 0;
@@ -22,8 +22,10 @@ struct DatasetLayout {
   bool has_groups = false;
   std::uint64_t num_groups = 0;
   std::uint64_t num_group_bytes = 0;
-  bool wide_tokens = false;         ///< i32 instead of u16
-  std::map<std::string, std::string> attributes;  ///< format version, tokenizer, column roles ... (all strings)
+  bool wide_tokens = false;  ///< i32 instead of u16
+  std::map<std::string, std::string>
+      attributes;  ///< tokenizer, column roles ... (all strings); format, format_version, token_type and
+                   ///< views_per_sample are the writer's own
 };
 
 /// One rank's contiguous part of the samples, to be written at the given offsets.
@@ -40,9 +42,10 @@ struct DatasetPart {
   std::vector<std::string> ids;
 };
 
-/// Writes the dataset file described in docs/file-formats.md. Collective over the ranks behind `file_access` (an HDF5 file-access property list: MPI-IO
-/// when several ranks write, default for one); knows offsets, never a communicator. Group names are written by the rank that
-/// holds sample 0. Independent writes of at most 256 MiB. The caller renames `file` into place after every rank's close().
+/// Writes the dataset file described in docs/file-formats.md. Collective over the ranks behind `file_access` (an HDF5
+/// file-access property list: MPI-IO when several ranks write, default for one); knows offsets, never a communicator.
+/// Group names are written by one rank. Independent writes of at most 256 MiB. The caller renames `file` into place
+/// after every rank's close().
 class DatasetWriter {
  public:
   /// `file_access` is an hid_t that stays the caller's.
@@ -52,8 +55,9 @@ class DatasetWriter {
   DatasetWriter& operator=(const DatasetWriter&) = delete;
 
   void write(const DatasetPart& part);
+  /// Called by exactly one rank, and only if the layout has groups: name of each group code.
   void write_groups(std::span<const std::string> names);
-  void close();  ///< flushes and closes; collective
+  void close();  ///< flushes and closes; collective. Without it the destructor closes and says nothing of failures
 
  private:
   struct State;

@@ -7,8 +7,8 @@
 
 namespace meshfold::data {
 
-/// Where in an input something is wrong. `row` counts records from 1 after the header, as a spreadsheet user counts data rows;
-/// `line` counts text lines from 1.
+/// Where in an input something is wrong. `row` counts records from 1 after the header, as a spreadsheet user counts
+/// data rows; `line` counts text lines from 1.
 struct InputPlace {
   std::string file;
   std::optional<std::uint64_t> row;
@@ -25,6 +25,13 @@ class InputError : public std::runtime_error {
 
  private:
   InputPlace place_;
+};
+
+/// A file of ours could not be written, synced or renamed: exit code 5. Names the file, the call and the system's
+/// words.
+class WriteError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
 };
 
 /// A failed HDF5 call, with file, object and the library's own error stack in one line.

@@ -15,8 +15,8 @@ struct PackRange {
   std::size_t end = 0;
 };
 
-/// Relative cost of a sample of `length` tokens: linear work plus attention, in integers so that every machine cuts alike.
-/// For a block of width h the ratio of attention to linear work is length / (6 h).
+/// Relative cost of a sample of `length` tokens: linear work plus attention, in integers so that every machine cuts
+/// alike. For a block of width h the ratio of attention to linear work is length / (6 h).
 constexpr std::uint64_t sample_cost(std::uint64_t length, std::uint64_t hidden_size) {
   return length * (6 * hidden_size + length);
 }
@@ -31,8 +31,8 @@ struct PackedBatch {
   std::vector<std::int32_t> cu_seqlens;                      ///< [S + 1], cu_seqlens[0] = 0
   std::vector<std::uint32_t> rows;                           ///< [samples] dataset rows, the sample ids
   std::uint32_t views_per_sample = 1;
-  std::vector<float> targets;                                ///< [samples, C]
-  std::vector<float> features;                               ///< [samples, F]
+  std::vector<float> targets;   ///< [samples, C]
+  std::vector<float> features;  ///< [samples, F]
 };
 
 PackedBatch assemble(const Dataset& dataset, std::span<const std::uint32_t> rows);
