@@ -25,8 +25,9 @@ struct BertConfig {
   std::optional<double> classifier_dropout;  ///< absent: hidden_dropout, as BertForSequenceClassification
 };
 
-/// Reads `<directory>/config.json`. Refuses, as a ModelFileError that names the key: another model_type, a decoder, positions other than
-/// absolute, an unknown activation, sizes that are missing, not positive or do not divide, probabilities outside [0, 1).
+/// Reads `<directory>/config.json`. Refuses, as a ModelFileError that names the key: another model_type, a decoder,
+/// positions other than absolute, an unknown activation, sizes that are missing, not positive or do not divide,
+/// probabilities outside [0, 1).
 BertConfig read_bert_config(const std::filesystem::path& directory);
 
 }  // namespace meshfold::models

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <utility>
 #include <vector>
 
 #include "dist/process_group.hpp"
@@ -11,11 +12,13 @@ namespace meshfold::models {
 /// How the gradients of a step's packs are added.
 enum class Summation {
   kInOrder,  ///< one set, packs added in order; least memory; equal over layouts to a tolerance
-  kTree,     ///< a set per pack, added in the order of dist/reduction_tree.hpp; at most log2(packs) + 1 sets are alive; bitwise
-             ///< equal over data-axis sizes when packs per rank and ranks are powers of two
+  kTree,     ///< a set per pack, added in the order of dist/reduction_tree.hpp; at most log2(packs) + 1 sets are alive;
+          ///< bitwise equal over data-axis sizes when packs per rank and ranks are powers of two
 };
 
 /// The GradientSink of data-parallel training: one flat fp32 set laid out like ParameterStore::flat().
+/// A set is not zeroed beforehand: the first gradient of a parameter overwrites its slot, and slots that got none are
+/// zeroed when the set is closed.
 class GradientAccumulator final : public GradientSink {
  public:
   GradientAccumulator(const ParameterStore& store, Summation summation);
@@ -33,20 +36,34 @@ class GradientAccumulator final : public GradientSink {
   void add_rows(const ParameterView& table, const at::Tensor& indices, const at::Tensor& rows) override;
 
  private:
-  at::Tensor slot(const ParameterView& parameter) const;
+  enum class SlotState { kUntouched, kHoldsSum };
+  /// The slot of `parameter` and whether it already holds a sum; it does once this returns, so the caller must write
+  /// it.
+  std::pair<at::Tensor, SlotState> claim(const ParameterView& parameter);
+  at::Tensor new_set();
+  /// Zeroes the slots that no gradient reached.
+  void close_set();
+  void open_set();
+  /// kTree: adds the current set, as the sum of one pack, to the binary counter.
+  void carry();
 
-  std::int64_t num_elements_;
+  std::vector<std::int64_t> offsets_;  ///< where each parameter begins; ends with the number of elements
   at::Device device_;
   Summation summation_;
-  std::size_t packs_ = 0;
+  bool pack_open_ = false;
   at::Tensor current_;
-  /// kTree: partial sums, each over 2^level packs, as the digits of a binary counter.
-  struct Partial { int level; at::Tensor sum; };
+  std::vector<bool> touched_;  ///< a parameter of current_ has its first gradient
+  /// kTree: partial sums, each over 2^level packs, as the digits of a binary counter; levels fall from front to back.
+  struct Partial {
+    int level;
+    at::Tensor sum;
+  };
   std::vector<Partial> partials_;
-  std::vector<at::Tensor> spare_;
+  std::vector<at::Tensor> spare_;  ///< sets to use again
 };
 
-/// Global L2 norm: one fp64 sum of squares per parameter block (dim 0 cut into at most 64 blocks; 1-d: one), blocks added in order.
+/// Global L2 norm: one fp64 sum of squares per parameter block (dim 0 cut into at most 64 blocks; 1-d: one), blocks
+/// added in order.
 double gradient_norm(const ParameterStore& store, const at::Tensor& flat_gradient);
 
 }  // namespace meshfold::models

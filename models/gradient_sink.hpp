@@ -6,12 +6,13 @@
 
 namespace meshfold::models {
 
-/// Where weight gradients go: weights are no autograd leaves, the backward of each block hands its weight gradients here.
-/// The only place that accumulates; an implementation may add at once or queue the product for later.
+/// Where weight gradients go: weights are no autograd leaves, the backward of each block hands its weight gradients
+/// here. The only place that accumulates; an implementation may add at once or queue the product for later.
 class GradientSink {
  public:
   virtual ~GradientSink() = default;
-  /// weight.grad += output_gradient^T x input, for y = x W^T. output_gradient [rows, out], input [rows, in]; fp32 or bf16, fp32 sums.
+  /// weight.grad += output_gradient^T x input, for y = x W^T. output_gradient [rows, out], input [rows, in]; fp32 or
+  /// bf16, fp32 sums.
   virtual void add_product(const ParameterView& weight, const at::Tensor& output_gradient, const at::Tensor& input) = 0;
   /// parameter.grad += gradient (same shape, fp32).
   virtual void add(const ParameterView& parameter, const at::Tensor& gradient) = 0;

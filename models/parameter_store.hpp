@@ -4,7 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -28,9 +28,9 @@ enum class ComputeCopy { kYes, kNo };
 enum class Initializer { kNormal, kZeros, kOnes };
 
 struct ParameterSpec {
-  std::string name;                         ///< the Hugging Face name
+  std::string name;  ///< the Hugging Face name
   std::vector<std::int64_t> global_shape;
-  Box box;                                  ///< this rank's piece; the whole tensor when empty
+  Box box;  ///< this rank's piece; the whole tensor when empty
   Decay decay = Decay::kYes;
   ComputeCopy compute_copy = ComputeCopy::kNo;
   Initializer initializer = Initializer::kNormal;
@@ -50,11 +50,15 @@ struct Parameter {
   std::int64_t num_elements = 0;  ///< of the local piece
 };
 
-/// All parameters of a model on this rank, in a fixed order, as views of one flat fp32 buffer without gaps. Optimizer, checkpoint,
-/// export, clipping and hashing walk this one structure. Add everything, then call allocate() once.
+/// All parameters of a model on this rank, in a fixed order, as views of one flat fp32 buffer without gaps. Optimizer,
+/// checkpoint, export, clipping and hashing walk this one structure. Add everything, then call allocate() once.
 class ParameterStore {
  public:
-  /// Declares a parameter; returns its index. Names are unique (invalid_argument otherwise). A store that is allocated takes no more.
+  ParameterStore() = default;
+  ParameterStore(ParameterStore&&) = default;
+  ParameterStore& operator=(ParameterStore&&) = default;
+  /// Declares a parameter; returns its index. Throws invalid_argument for a repeated name or a box outside the shape,
+  /// logic_error once allocated.
   std::size_t add(ParameterSpec spec);
   /// Makes the storage on `device`, uninitialised. `compute_type` is kFloat or kBFloat16.
   void allocate(at::Device device, at::ScalarType compute_type);
@@ -64,7 +68,9 @@ class ParameterStore {
   auto begin() const { return parameters_.begin(); }
   auto end() const { return parameters_.end(); }
   const Parameter* find(std::string_view name) const;  ///< nullptr if absent
-  /// The view of one parameter, or of several neighbours (declared one after the other, equal trailing dims) joined along dim 0.
+  /// The view of one parameter, or of several neighbours (declared one after the other, equal trailing dims) joined
+  /// along dim 0. Throws invalid_argument for an unknown name, for parameters that are no neighbours, and where only
+  /// some have a compute copy.
   ParameterView view(std::span<const std::string> names) const;
   ParameterView view(const std::string& name) const;
 
@@ -78,15 +84,26 @@ class ParameterStore {
   std::string hash() const;
 
  private:
+  /// Neighbours with a low-precision copy: one conversion from flat_ to compute_flat_.
+  struct CopySpan {
+    std::int64_t source, destination, count;
+  };
+  void lay_out_compute_copies();
+  ParameterView fused_view(std::size_t first, std::size_t count) const;
+
   std::vector<Parameter> parameters_;
+  std::map<std::string, std::size_t, std::less<>> index_;
+  std::vector<std::int64_t> compute_offsets_;  ///< of each parameter in compute_flat_; -1 without a copy
+  std::vector<CopySpan> copy_spans_;
   std::int64_t num_elements_ = 0;
   at::Tensor flat_, compute_flat_;
   at::ScalarType compute_type_ = at::kFloat;
 };
 
 /// Draws values for a parameter as its initializer says: normal with `standard_deviation` by Philox (purpose
-/// kParameterInitialization, site 0, counter (hash of name, element/2 low, element/2 high, 0), Box-Muller in double), so that any
-/// rank fills any piece alike and a tensor's values do not depend on the others.
+/// kParameterInitialization, site 0, counter (FNV-1a 32 of the name, element/2 low, element/2 high, 0), Box-Muller in
+/// double; element counts row-major in the global shape), so that any rank fills any piece alike and a tensor's values
+/// do not depend on the others.
 void initialize_parameter(const Parameter& parameter, std::uint32_t seed, double standard_deviation);
 
 }  // namespace meshfold::models

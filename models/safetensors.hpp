@@ -6,17 +6,18 @@
 #include <filesystem>
 #include <map>
 #include <memory>
-#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "models/parameter_store.hpp"
 
 namespace meshfold::models {
 
-/// A mapped .safetensors file (format of Hugging Face safetensors: u64 little-endian header length, JSON header, data). Everything is validated before
-/// any tensor is handed out: header size and JSON, known dtypes, offsets in range, ordered, without gaps or overlaps, matching shape times width,
-/// file size exact, no repeated key. Throws ModelFileError.
+/// A mapped .safetensors file (format of Hugging Face safetensors: u64 little-endian header length, JSON header, data).
+/// Everything is validated before any tensor is handed out: header size and JSON, known dtypes, offsets in range,
+/// ordered, without gaps or overlaps, matching shape times width, file size exact, no repeated key. Throws
+/// ModelFileError.
 class SafetensorsFile {
  public:
   static SafetensorsFile open(const std::filesystem::path& file);
@@ -31,7 +32,8 @@ class SafetensorsFile {
   const std::map<std::string, std::string>& metadata() const;
   /// A copy of the whole tensor on the CPU.
   at::Tensor tensor(const std::string& name) const;
-  /// Copies the piece `box` of `name` into `out` (dense, CPU, shape box.extent, fp32 target may take F32, F16 and BF16 sources).
+  /// Copies the piece `box` of `name` into `out` (dense, CPU, shape box.extent, fp32 target may take F32, F16 and BF16
+  /// sources).
   void read_box(const std::string& name, const Box& box, at::Tensor out) const;
 
  private:
@@ -39,9 +41,11 @@ class SafetensorsFile {
   std::shared_ptr<const State> state_;
 };
 
-/// Writes tensors (dense CPU, in the given order of names), fsyncs the file; metadata as the format's __metadata__ strings. Bytes readable by safetensors' own
-/// loader; data start aligned to 64 bytes.
-void write_safetensors(const std::filesystem::path& file, const std::vector<std::pair<std::string, at::Tensor>>& tensors,
+/// Writes tensors (dense CPU; wider elements first, in the given order among equals) and fsyncs the file; metadata as
+/// the format's __metadata__ strings. Bytes readable by safetensors' own loader; data start aligned to 64 bytes. Throws
+/// std::system_error when storage fails.
+void write_safetensors(const std::filesystem::path& file,
+                       const std::vector<std::pair<std::string, at::Tensor>>& tensors,
                        const std::map<std::string, std::string>& metadata);
 
 }  // namespace meshfold::models
