@@ -19,8 +19,8 @@ struct MeshShape {
   std::string to_string() const;  ///< "2 data x 1 pipeline x 1 tensor"
 };
 
-/// Position of one rank. rank = (data * pipeline_size + pipeline) * tensor_size + tensor: the tensor axis is the fastest, so
-/// that its ranks share a node.
+/// Position of one rank. rank = (data * pipeline_size + pipeline) * tensor_size + tensor: the tensor axis is the
+/// fastest, so that its ranks share a node.
 struct MeshCoordinates {
   int data = 0;
   int pipeline = 0;
@@ -32,8 +32,8 @@ class Mesh {
  public:
   /// One rank, no MPI.
   explicit Mesh(std::string name = "single");
-  /// Collective over `communicator`, which is kept for the mesh's lifetime. Throws invalid_argument if the shape's product is not the communicator's size.
-  /// Sub-communicators are made by their members only.
+  /// Collective over `communicator`, which is kept for the mesh's lifetime. Throws invalid_argument if the shape's
+  /// product is not the communicator's size. Sub-communicators are made by their members only.
   Mesh(std::shared_ptr<Communicator> communicator, MeshShape shape, std::string name);
 
   const MeshShape& shape() const { return shape_; }

@@ -40,7 +40,8 @@ constexpr PhiloxDraws philox4x32_10(PhiloxCounter counter, PhiloxKey key) {
     const std::uint64_t product0 = std::uint64_t{0xD2511F53u} * counter[0];
     const std::uint64_t product1 = std::uint64_t{0xCD9E8D57u} * counter[2];
     counter = {static_cast<std::uint32_t>(product1 >> 32) ^ counter[1] ^ key.low, static_cast<std::uint32_t>(product1),
-               static_cast<std::uint32_t>(product0 >> 32) ^ counter[3] ^ key.high, static_cast<std::uint32_t>(product0)};
+               static_cast<std::uint32_t>(product0 >> 32) ^ counter[3] ^ key.high,
+               static_cast<std::uint32_t>(product0)};
     key.low += 0x9E3779B9u;
     key.high += 0xBB67AE85u;
   }

@@ -35,9 +35,9 @@ class ProcessGroup {
   /// For messages: "data axis of fold-1", say.
   virtual const std::string& name() const = 0;
 
-  /// `tensor` (any shape; float, double, int32 or int64) becomes the element-wise reduction over the ranks. Sums are added in a fixed
-  /// binary tree over rank order ((0+1)+(2+3)), slice by slice, so the bits are the same on every rank and in every
-  /// run, and with a power-of-two size they continue the tree that each rank built over its packs.
+  /// `tensor` (any shape; float, double, int32 or int64) becomes the element-wise reduction over the ranks. Sums are
+  /// added in a fixed binary tree over rank order ((0+1)+(2+3)), slice by slice, so the bits are the same on every rank
+  /// and in every run, and with a power-of-two size they continue the tree that each rank built over its packs.
   virtual std::unique_ptr<Work> all_reduce(at::Tensor tensor, ReduceOp op) = 0;
   /// `tensor` of every rank becomes that of `root`.
   virtual std::unique_ptr<Work> broadcast(at::Tensor tensor, int root) = 0;

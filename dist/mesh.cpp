@@ -1,0 +1,74 @@
+#include "dist/mesh.hpp"
+
+#include <array>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+#include "dist/communicator.hpp"
+#include "dist/mpi_process_group.hpp"
+#include "dist/single_process_group.hpp"
+
+namespace meshfold::dist {
+namespace {
+
+/// Ranks that share all coordinates with `own` except the one along the axis: `size` of them, `stride` apart.
+struct Axis {
+  const char* name;
+  int coordinate;
+  int size;
+  int stride;
+};
+
+std::shared_ptr<ProcessGroup> make_axis_group(const Communicator& communicator, const Axis& axis, int tag,
+                                              const std::string& mesh_name) {
+  const std::string name = std::string(axis.name) + " axis of " + mesh_name;
+  if (axis.size == 1) return std::make_shared<SingleProcessGroup>(name);
+  const int first = communicator.rank() - axis.coordinate * axis.stride;
+  std::vector<int> ranks;
+  for (int i = 0; i < axis.size; ++i) ranks.push_back(first + i * axis.stride);
+  return make_mpi_process_group(communicator.create_group(ranks, tag, name), name);
+}
+
+}  // namespace
+
+std::string MeshShape::to_string() const {
+  return std::to_string(data) + " data x " + std::to_string(pipeline) + " pipeline x " + std::to_string(tensor) +
+         " tensor";
+}
+
+Mesh::Mesh(std::string name) : name_(std::move(name)) {
+  all_ = std::make_shared<SingleProcessGroup>("all ranks of " + name_);
+  data_ = std::make_shared<SingleProcessGroup>("data axis of " + name_);
+  pipeline_ = std::make_shared<SingleProcessGroup>("pipeline axis of " + name_);
+  tensor_ = std::make_shared<SingleProcessGroup>("tensor axis of " + name_);
+}
+
+Mesh::Mesh(std::shared_ptr<Communicator> communicator, MeshShape shape, std::string name)
+    : name_(std::move(name)), shape_(shape) {
+  const int size = communicator->size();
+  if (shape.data < 1 || shape.pipeline < 1 || shape.tensor < 1 || shape.size() != size) {
+    throw std::invalid_argument("the mesh of " + name_ + " is " + shape.to_string() + " = " +
+                                std::to_string(shape.size()) + " ranks, but " + std::to_string(size) +
+                                (size == 1 ? " rank is" : " ranks are") +
+                                " given; change mesh.data, mesh.pipeline or mesh.tensor so that the product fits");
+  }
+  const int rank = communicator->rank();
+  coordinates_ = {rank / (shape.tensor * shape.pipeline), rank / shape.tensor % shape.pipeline, rank % shape.tensor};
+
+  const std::string all_name = "all ranks of " + name_;
+  if (size == 1) {
+    all_ = std::make_shared<SingleProcessGroup>(all_name);
+  } else {
+    all_ = make_mpi_process_group(communicator, all_name);
+  }
+  // Every rank makes its axes in this order. The groups of one axis are disjoint, so one tag an axis separates them.
+  const std::array<Axis, 3> axes{{{"data", coordinates_.data, shape.data, shape.tensor * shape.pipeline},
+                                  {"pipeline", coordinates_.pipeline, shape.pipeline, shape.tensor},
+                                  {"tensor", coordinates_.tensor, shape.tensor, 1}}};
+  data_ = make_axis_group(*communicator, axes[0], 1, name_);
+  pipeline_ = make_axis_group(*communicator, axes[1], 2, name_);
+  tensor_ = make_axis_group(*communicator, axes[2], 3, name_);
+}
+
+}  // namespace meshfold::dist

@@ -1,0 +1,263 @@
+#include "dist/mpi_process_group.hpp"
+
+#include <ATen/ops/empty_like.h>
+
+#include <cassert>
+#include <exception>
+#include <stdexcept>
+#include <utility>
+
+#include "dist/all_reduce.hpp"
+#include "dist/communicator.hpp"
+#include "dist/polling_wait.hpp"
+#include "dist/transfers.hpp"
+
+namespace meshfold::dist {
+namespace {
+
+// Each collective has a tag pair of its own above the users' tags. The top, 2^22 + 2^18, fits the 23 bits that UCX
+// gives.
+constexpr std::uint32_t kOperationsInFlight = 1U << 17;
+constexpr std::size_t kLargeBytes = std::size_t{64} << 10;  ///< from here on an all_reduce goes by slices
+
+/// A Work whose state is polled. `State` has advance() and num_done() and holds what the messages point at.
+template <typename State>
+class PolledWork final : public Work {
+ public:
+  PolledWork(std::shared_ptr<Communicator> communicator, std::string group, std::string operation,
+             std::unique_ptr<State> state)
+      : communicator_(std::move(communicator)),
+        group_(std::move(group)),
+        operation_(std::move(operation)),
+        state_(std::move(state)) {}
+
+  ~PolledWork() override {
+    if (finished_) return;
+    assert(failed_ || std::uncaught_exceptions() > 0);
+    // MPI may still write into the buffers, so they are never given back.
+    static_cast<void>(state_.release());
+    static_cast<void>(new std::shared_ptr<Communicator>(communicator_));
+  }
+
+  void wait() override {
+    if (finished_) return;
+    failed_ = true;  // until the end is reached
+    PollingWait pauses(*communicator_, group_, operation_);
+    std::size_t num_done = state_->num_done();
+    while (!state_->advance()) {
+      if (state_->num_done() != num_done) {
+        num_done = state_->num_done();
+        pauses.progress();
+      } else {
+        pauses.pause();
+      }
+    }
+    finished_ = true;
+  }
+
+ private:
+  std::shared_ptr<Communicator> communicator_;
+  std::string group_, operation_;
+  std::unique_ptr<State> state_;
+  bool finished_ = false, failed_ = false;
+};
+
+struct TransferState {
+  explicit TransferState(const Communicator& communicator) : transfers(communicator) {}
+  bool advance() { return transfers.test(); }
+  std::size_t num_done() const { return transfers.num_done(); }
+
+  std::vector<at::Tensor> tensors;
+  std::vector<std::string> strings;
+  Transfers transfers;
+};
+
+struct AllReduceState {
+  bool advance() { return operation->advance(); }
+  std::size_t num_done() const { return operation->num_done(); }
+
+  at::Tensor tensor;
+  std::unique_ptr<AllReduce> operation;
+};
+
+class MpiProcessGroup final : public ProcessGroup {
+ public:
+  MpiProcessGroup(std::shared_ptr<Communicator> communicator, std::string name)
+      : communicator_(std::move(communicator)), name_(std::move(name)) {}
+
+  int rank() const override { return communicator_->rank(); }
+  int size() const override { return communicator_->size(); }
+  const std::string& name() const override { return name_; }
+
+  std::unique_ptr<Work> all_reduce(at::Tensor tensor, ReduceOp op) override {
+    check_dense(tensor, "all_reduce");
+    const ReduceKernel kernel = find_reduce_kernel(tensor.scalar_type(), op);
+    auto state = std::make_unique<AllReduceState>();
+    state->tensor = tensor;
+    const AllReduce::Array array{bytes_of(tensor), static_cast<std::size_t>(tensor.numel()),
+                                 static_cast<std::size_t>(tensor.element_size())};
+    const int tag = next_tag();
+    state->operation = tensor.nbytes() < kLargeBytes ? AllReduce::by_gathering(*communicator_, array, kernel, tag)
+                                                     : AllReduce::by_slices(*communicator_, array, kernel, tag);
+    return make_work(describe("all_reduce", tensor.nbytes()), std::move(state));
+  }
+
+  std::unique_ptr<Work> broadcast(at::Tensor tensor, int root) override {
+    check_dense(tensor, "broadcast");
+    check_peer(root, "broadcast");
+    auto state = make_transfer_state();
+    state->tensors.push_back(tensor);
+    state->transfers.broadcast(bytes_of(tensor), tensor.nbytes(), root);
+    return make_work(describe("broadcast", tensor.nbytes()) + " from rank " + std::to_string(root), std::move(state));
+  }
+
+  std::vector<at::Tensor> all_gather(const at::Tensor& tensor) override {
+    check_dense(tensor, "all_gather");
+    auto state = make_transfer_state();
+    std::vector<at::Tensor> result;
+    for (int r = 0; r < size(); ++r) result.push_back(r == rank() ? tensor.clone() : at::empty_like(tensor));
+    state->tensors = result;
+    const int tag = next_tag();
+    for_each_source([&](int r) { state->transfers.receive(bytes_of(result[r]), tensor.nbytes(), r, tag); });
+    for_each_target([&](int r) { state->transfers.send(bytes_of(result[rank()]), tensor.nbytes(), r, tag); });
+    make_work(describe("all_gather", tensor.nbytes()), std::move(state))->wait();
+    return result;
+  }
+
+  std::vector<std::string> all_gather_bytes(const std::string& bytes) override {
+    std::vector<std::string> lengths(static_cast<std::size_t>(size()), std::string(sizeof(std::uint64_t), '\0'));
+    const std::uint64_t own_length = bytes.size();
+    lengths[rank()].assign(reinterpret_cast<const char*>(&own_length), sizeof own_length);
+    lengths = exchange_strings(std::move(lengths), "all_gather_bytes (lengths)");
+
+    std::vector<std::string> result;
+    for (const std::string& text : lengths) {
+      std::uint64_t length = 0;
+      text.copy(reinterpret_cast<char*>(&length), sizeof length);
+      result.emplace_back(length, '\0');
+    }
+    result[rank()] = bytes;
+    return exchange_strings(std::move(result), "all_gather_bytes");
+  }
+
+  std::string broadcast_bytes(const std::string& bytes, int root) override {
+    check_peer(root, "broadcast_bytes");
+    const std::uint64_t own_length = rank() == root ? bytes.size() : 0;
+    std::string length_text(reinterpret_cast<const char*>(&own_length), sizeof own_length);
+    length_text = broadcast_string(std::move(length_text), root);
+    std::uint64_t length = 0;
+    length_text.copy(reinterpret_cast<char*>(&length), sizeof length);
+    return broadcast_string(rank() == root ? bytes : std::string(length, '\0'), root);
+  }
+
+  std::unique_ptr<Work> send(at::Tensor tensor, int peer, int tag) override {
+    check_point_to_point(tensor, peer, tag, "send");
+    auto state = make_transfer_state();
+    state->tensors.push_back(tensor);
+    state->transfers.send(bytes_of(tensor), tensor.nbytes(), peer, tag);
+    return make_work(describe("send", tensor.nbytes()) + " to rank " + std::to_string(peer), std::move(state));
+  }
+
+  std::unique_ptr<Work> receive(at::Tensor tensor, int peer, int tag) override {
+    check_point_to_point(tensor, peer, tag, "receive");
+    auto state = make_transfer_state();
+    state->tensors.push_back(tensor);
+    state->transfers.receive(bytes_of(tensor), tensor.nbytes(), peer, tag);
+    return make_work(describe("receive", tensor.nbytes()) + " from rank " + std::to_string(peer), std::move(state));
+  }
+
+  void barrier() override {
+    auto state = make_transfer_state();
+    state->transfers.barrier();
+    make_work("barrier", std::move(state))->wait();
+  }
+
+ private:
+  static std::byte* bytes_of(const at::Tensor& tensor) { return static_cast<std::byte*>(tensor.data_ptr()); }
+
+  static std::string describe(const char* operation, std::size_t num_bytes) {
+    return std::string(operation) + " of " + std::to_string(num_bytes) + " bytes";
+  }
+
+  template <typename State>
+  std::unique_ptr<Work> make_work(std::string operation, std::unique_ptr<State> state) const {
+    return std::make_unique<PolledWork<State>>(communicator_, name_, std::move(operation), std::move(state));
+  }
+
+  std::unique_ptr<TransferState> make_transfer_state() const { return std::make_unique<TransferState>(*communicator_); }
+
+  int next_tag() const {
+    return kMaxUserTag + 1 + static_cast<int>(communicator_->next_operation() % kOperationsInFlight) * 2;
+  }
+
+  /// Peers in an order that differs from rank to rank, so that not all of them turn to rank 0 first.
+  template <typename Visit>
+  void for_each_source(Visit visit) const {
+    for (int distance = 1; distance < size(); ++distance) visit((rank() - distance + size()) % size());
+  }
+  template <typename Visit>
+  void for_each_target(Visit visit) const {
+    for (int distance = 1; distance < size(); ++distance) visit((rank() + distance) % size());
+  }
+
+  /// strings[r] has the length of rank r's; strings[rank()] is sent to all, the others are filled.
+  std::vector<std::string> exchange_strings(std::vector<std::string> strings, const std::string& operation) const {
+    auto state = make_transfer_state();
+    state->strings = std::move(strings);
+    TransferState& under_way = *state;
+    const int tag = next_tag();
+    for_each_source(
+        [&](int r) { under_way.transfers.receive(under_way.strings[r].data(), under_way.strings[r].size(), r, tag); });
+    for_each_target([&](int r) {
+      under_way.transfers.send(under_way.strings[rank()].data(), under_way.strings[rank()].size(), r, tag);
+    });
+    const auto work = make_work(operation, std::move(state));
+    work->wait();
+    return std::move(under_way.strings);
+  }
+
+  std::string broadcast_string(std::string text, int root) const {
+    auto state = make_transfer_state();
+    state->strings.push_back(std::move(text));
+    TransferState& under_way = *state;
+    under_way.transfers.broadcast(under_way.strings[0].data(), under_way.strings[0].size(), root);
+    const auto work = make_work("broadcast_bytes from rank " + std::to_string(root), std::move(state));
+    work->wait();
+    return std::move(under_way.strings[0]);
+  }
+
+  void check_dense(const at::Tensor& tensor, const char* operation) const {
+    if (tensor.defined() && tensor.device().is_cpu() && tensor.layout() == at::kStrided && tensor.is_contiguous()) {
+      return;
+    }
+    throw std::invalid_argument(std::string(operation) + " on '" + name_ +
+                                "' takes a dense, contiguous tensor in host memory");
+  }
+
+  void check_peer(int peer, const char* operation) const {
+    if (peer >= 0 && peer < size()) return;
+    throw std::invalid_argument(std::string(operation) + ": '" + name_ + "' has " + std::to_string(size()) +
+                                " ranks and none with number " + std::to_string(peer));
+  }
+
+  void check_point_to_point(const at::Tensor& tensor, int peer, int tag, const char* operation) const {
+    check_dense(tensor, operation);
+    check_peer(peer, operation);
+    if (peer == rank()) throw std::invalid_argument(std::string(operation) + ": a rank has no messages for itself");
+    if (tag < 0 || tag > kMaxUserTag) {
+      throw std::invalid_argument(std::string(operation) + ": the tag " + std::to_string(tag) + " is not in 0.." +
+                                  std::to_string(kMaxUserTag));
+    }
+  }
+
+  std::shared_ptr<Communicator> communicator_;
+  std::string name_;
+};
+
+}  // namespace
+
+std::unique_ptr<ProcessGroup> make_mpi_process_group(std::shared_ptr<Communicator> communicator, std::string name) {
+  return std::make_unique<MpiProcessGroup>(std::move(communicator), std::move(name));
+}
+
+}  // namespace meshfold::dist
