@@ -6,12 +6,14 @@
 
 namespace meshfold::jobs {
 
-/// `meshfold cv`: prepares the data, makes or reads folds, runs the folds side by side on rank groups, collects and checks out-of-fold predictions (every
-/// sample exactly one), averages test predictions, writes folds.csv, oof.csv, submission.csv, report.html. Continues a run that was interrupted: finished folds are
-/// not run again. Collective over the world.
+/// `meshfold cv`: prepares the data, makes or reads folds, runs the folds side by side on rank groups, collects and
+/// checks out-of-fold predictions (every sample exactly one), averages test predictions, writes folds.csv, oof.csv,
+/// submission.csv, report.html. Continues a run that was interrupted: finished folds are not run again. Collective over
+/// the world.
 ExitCode run_cross_validation(const RunConfig& config, RunEnvironment& environment);
 
-/// `meshfold train`: one job over all ranks on all rows (validation rows: those of data.fold == 0 if a fold column is given).
+/// `meshfold train`: one job over all ranks on all rows (validation rows: those of data.fold == 0 if a fold column is
+/// given).
 ExitCode run_training(const RunConfig& config, RunEnvironment& environment);
 
 }  // namespace meshfold::jobs

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "data/dataset.hpp"
+#include "jobs/cv/fold_assignment.hpp"
+#include "jobs/cv/job_result.hpp"
+#include "jobs/cv/startup_facts.hpp"
+#include "jobs/cv/submission.hpp"
+#include "jobs/report/console.hpp"
+#include "jobs/run_config.hpp"
+
+namespace meshfold::jobs {
+
+/// What the end of a cross-validation needs of its beginning.
+struct ClosingInputs {
+  const RunConfig& config;
+  const data::Dataset& training;
+  const data::Dataset* test;  ///< null: there is none
+  const Folds& folds;
+  const models::HeadConfig& head;
+  const SubmissionFormat& submission;
+  const Facts& facts;
+};
+
+/// All folds have finished: checks the out-of-fold predictions, scores them beside the trivial predictor, writes
+/// oof.csv, submission.csv, report.html, exports the best fold's model, and prints the fold table and the paths. Rank 0
+/// alone; throws what goes wrong. `results[k]` is fold k.
+void close_cross_validation(const ClosingInputs& inputs, const std::vector<JobResult>& results, Console& console);
+
+/// The end of `train`: exports the model, writes report.html, prints scores and paths. Rank 0 alone.
+void close_training(const RunConfig& config, const JobResult& result, const Facts& facts, Console& console);
+
+}  // namespace meshfold::jobs

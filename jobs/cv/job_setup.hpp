@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "dist/process_group.hpp"
+#include "jobs/cv/job_result.hpp"
+#include "jobs/prepare/dataset_cache.hpp"
+#include "jobs/run_config.hpp"
+#include "jobs/run_environment.hpp"
+#include "models/model.hpp"
+
+namespace meshfold::jobs {
+
+/// Sets LibTorch's threads of this rank: run.threads, or the cores it may use over the ranks of its machine. Returns
+/// their number.
+int set_threads(const RunConfig& config, const dist::Environment& mpi);
+
+/// ConfigError unless the mesh can be laid out on jobs of `job_ranks` ranks each (one entry a job).
+void check_mesh(const MeshSection& mesh, const std::vector<int>& job_ranks);
+
+/// The seed of a job's draws (order of samples, dropout, fresh tensors): run.seed xor 0x9E3779B9 * (fold + 1), modulo
+/// 2^32. Multiplying by an odd number is a bijection, so no two folds share a seed; `train` (fold -1) has run.seed
+/// itself. Part of the numerics contract.
+constexpr std::uint32_t job_seed(std::uint32_t run_seed, int fold) {
+  return run_seed ^ (0x9E3779B9U * static_cast<std::uint32_t>(fold + 1));
+}
+
+/// The head that the config asks for; labels are the targets, or the class names.
+models::HeadConfig head_of(const RunConfig& config, const std::vector<std::string>& class_names);
+
+models::LoadOptions load_options_of(const RunConfig& config, const models::HeadConfig& head, int fold);
+
+/// Overwrites the model's parameters with those of `<job_directory>/checkpoint-<step>` and refreshes its compute
+/// copies. Collective over `group`; CheckpointError.
+void load_checkpoint_weights(const std::filesystem::path& job_directory, std::int64_t step, models::Model& model,
+                             dist::ProcessGroup& group);
+
+/// A finished job's model: architecture and tokenizer of the directory that training began from, weights of the
+/// selected checkpoint. Collective over `group`.
+std::unique_ptr<models::Model> load_finished_model(const RunConfig& config, const std::filesystem::path& run,
+                                                   const JobRecord& record, dist::ProcessGroup& group);
+
+}  // namespace meshfold::jobs

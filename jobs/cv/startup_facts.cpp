@@ -1,0 +1,117 @@
+#include "jobs/cv/startup_facts.hpp"
+
+#include <ATen/Version.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <set>
+
+#include "jobs/cv/job.hpp"
+#include "jobs/train/trainer.hpp"
+
+namespace meshfold::jobs {
+namespace {
+
+std::string format(const char* pattern, double value) {
+  char text[64];
+  std::snprintf(text, sizeof text, pattern, value);
+  return text;
+}
+
+/// The first names and how many more there are: a list of 100 tensors is no table cell.
+std::string shorten(const std::vector<std::string>& names) {
+  if (names.empty()) return "none";
+  constexpr std::size_t kShown = 6;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(kShown, names.size()); ++i) text += (i == 0 ? "" : ", ") + names[i];
+  if (names.size() > kShown) text += " and " + std::to_string(names.size() - kShown) + " more (see the log)";
+  return text;
+}
+
+std::string parameter_groups(const models::ParameterStore& store) {
+  std::size_t tensors[2] = {0, 0};
+  std::uint64_t elements[2] = {0, 0};
+  for (const auto& parameter : store) {
+    const auto group = parameter.spec.decay == models::Decay::kYes ? 0 : 1;
+    ++tensors[group];
+    elements[group] += static_cast<std::uint64_t>(parameter.num_elements);
+  }
+  const auto text = [&](int group) {
+    return std::to_string(tensors[group]) + " tensors (" + with_separators(elements[group]) + " values)";
+  };
+  return "decayed: " + text(0) + "; not decayed (biases, norms): " + text(1);
+}
+
+}  // namespace
+
+std::string with_separators(std::uint64_t number) {
+  auto text = std::to_string(number);
+  for (auto place = static_cast<std::ptrdiff_t>(text.size()) - 3; place > 0; place -= 3) {
+    text.insert(static_cast<std::size_t>(place), 1, ',');
+  }
+  return text;
+}
+
+Facts machine_facts(dist::ProcessGroup& world, const std::string& host_name, int threads) {
+  const auto hosts = world.all_gather_bytes(host_name);
+  const std::set<std::string> distinct(hosts.begin(), hosts.end());
+  auto ranks = std::to_string(world.size()) + " on " + std::to_string(distinct.size()) +
+               (distinct.size() == 1 ? " machine (" : " machines (");
+  for (const auto& host : distinct) ranks += (host == *distinct.begin() ? "" : ", ") + host;
+  return {{"ranks", ranks + ")"}, {"threads a rank", std::to_string(threads)}};
+}
+
+std::string describe(const PreparedDataset& prepared, const std::string& table) {
+  const auto& dataset = prepared.dataset;
+  std::uint64_t tokens = 0, longest = 0;
+  for (std::uint32_t row = 0; row < dataset.num_samples(); ++row) {
+    const std::uint64_t length = dataset.sample_length(row);
+    tokens += length;
+    longest = std::max(longest, length);
+  }
+  auto text = table + ": " + with_separators(dataset.num_samples()) + " rows";
+  if (dataset.num_targets() > 0 && prepared.class_names.empty()) {
+    text += ", " + std::to_string(dataset.num_targets()) + " targets";
+  }
+  if (!prepared.class_names.empty()) text += ", " + std::to_string(prepared.class_names.size()) + " classes";
+  const auto rows = std::max<double>(1, dataset.num_samples());
+  text += ", tokens mean " + format("%.1f", static_cast<double>(tokens) / rows) + " max " + std::to_string(longest);
+  return text + (prepared.from_cache ? " (tokenized before)" : format(" (tokenized in %.1f s)", prepared.seconds));
+}
+
+Facts model_facts(const RunConfig& config, const models::LoadedModel& loaded) {
+  const auto& head = loaded.model->head();
+  auto model = config.model.path + ": " + loaded.model->description();
+  auto outputs = std::string(head.pooling == models::Pooling::kCls ? "cls" : "mean") + " pooling, " +
+                 std::to_string(head.labels.size()) +
+                 (head.task == models::Task::kRegression ? " regression targets" : " classes");
+  const auto precision =
+      std::string(config.precision == Precision::kBf16 ? "bf16 matrix products, fp32 masters, norms, softmax and sums"
+                                                       : "fp32") +
+      " (kernels: " + at::get_cpu_capability() + ")";
+  return {{"model", model},
+          {"head", outputs},
+          {"left out", shorten(loaded.report.left_out)},
+          {"initialised", shorten(loaded.report.initialized)},
+          {"parameters", parameter_groups(loaded.model->parameters())},
+          {"precision", precision}};
+}
+
+Facts step_facts(const RunConfig& config, const data::Dataset& dataset, std::size_t num_rows, int data_ranks) {
+  const auto steps = num_steps_of(config.training, num_rows);
+  auto text = with_separators(static_cast<std::uint64_t>(steps));
+  if (config.training.max_steps == 0) text += " (" + std::to_string(config.training.epochs) + " epochs)";
+  text += ", batch " + std::to_string(config.training.batch_size) + " in " +
+          std::to_string(resolve_parts(config.training, dataset, data_ranks)) + " packs without padding";
+  if (config.training.deterministic) text += ", deterministic";
+  auto optimizer = "AdamW, learning rate " + format("%g", config.optimizer.learning_rate);
+  optimizer += config.schedule.kind == ScheduleKind::kLinear
+                   ? " linear with warm-up " + format("%g", config.schedule.warmup_ratio)
+                   : std::string(" constant");
+  optimizer += ", weight decay " + format("%g", config.optimizer.weight_decay);
+  if (config.training.max_grad_norm > 0)
+    optimizer += ", gradient norm at most " + format("%g", config.training.max_grad_norm);
+  return {{"steps a job", text}, {"optimizer", optimizer}};
+}
+
+}  // namespace meshfold::jobs

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "dist/process_group.hpp"
+#include "jobs/prepare/dataset_cache.hpp"
+#include "jobs/run_config.hpp"
+#include "models/model.hpp"
+
+namespace meshfold::jobs {
+
+using Facts = std::vector<std::pair<std::string, std::string>>;
+
+/// "4 on 1 machine (nodeA)", "2 a rank". Collective over `world`.
+Facts machine_facts(dist::ProcessGroup& world, const std::string& host_name, int threads);
+
+/// Rows, targets, tokens, where the tokenized file is and whether it was there already.
+std::string describe(const PreparedDataset& dataset, const std::string& table);
+
+/// Model, what was left out and initialised on loading, parameter groups, precision.
+Facts model_facts(const RunConfig& config, const models::LoadedModel& loaded);
+
+/// Steps, batch and packs of jobs with `num_rows` training rows on `data_ranks` ranks, and the optimizer.
+Facts step_facts(const RunConfig& config, const data::Dataset& dataset, std::size_t num_rows, int data_ranks);
+
+/// 23,703
+std::string with_separators(std::uint64_t number);
+
+}  // namespace meshfold::jobs

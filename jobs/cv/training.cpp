@@ -1,0 +1,100 @@
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+#include <numeric>
+#include <optional>
+
+#include "dist/agreement.hpp"
+#include "dist/communicator.hpp"
+#include "dist/mpi_process_group.hpp"
+#include "jobs/cv/closing.hpp"
+#include "jobs/cv/cross_validation.hpp"
+#include "jobs/cv/job.hpp"
+#include "jobs/cv/job_setup.hpp"
+#include "jobs/cv/run_outcome.hpp"
+#include "jobs/prepare/dataset_cache.hpp"
+
+namespace meshfold::jobs {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// With a fold column the rows of fold 0 are for validation, and the others for training; without one all rows train.
+JobPlan plan_training(const data::Dataset& dataset) {
+  JobPlan plan;
+  plan.name = "train";
+  for (std::uint32_t row = 0; row < dataset.num_samples(); ++row) {
+    const bool held_out = dataset.has_folds() && dataset.fold(row) == 0;
+    (held_out ? plan.validation_rows : plan.training_rows).push_back(row);
+  }
+  return plan;
+}
+
+void check_config(const RunConfig& config, int num_ranks) {
+  std::vector<std::string> faults;
+  if (config.data.train.empty()) faults.emplace_back("data.train is not set; name the CSV file to train on");
+  if (config.model.path.empty()) faults.emplace_back("model.path is not set; name a Hugging Face model directory");
+  if (config.data.targets.empty()) faults.emplace_back("data.targets is not set; name the target columns");
+  if (!faults.empty()) throw ConfigError(faults);
+  check_mesh(config.mesh, {num_ranks});
+}
+
+}  // namespace
+
+ExitCode run_training(const RunConfig& config, RunEnvironment& environment) {
+  const auto world = dist::make_mpi_process_group(environment.mpi.world(), "world");
+  const bool speaks = world->rank() == 0;
+  const fs::path run = config.run.directory;
+  check_config(config, world->size());
+  auto facts = machine_facts(*world, environment.mpi.host_name(), set_threads(config, environment.mpi));
+
+  const auto training = prepare_dataset(config, config.data.train, TableRole::kTrain, environment);
+  const auto head = head_of(config, training.class_names);
+  const auto plan = plan_training(training.dataset);
+  const ResultOrigin origin{config.hash, training.dataset.source_hash(), "", ""};
+  facts.emplace_back("training data", describe(training, config.data.train));
+  facts.emplace_back("validation", plan.validation_rows.empty()
+                                       ? "none"
+                                       : with_separators(plan.validation_rows.size()) + " rows of fold 0");
+  std::ranges::move(step_facts(config, training.dataset, plan.training_rows.size(), world->size()),
+                    std::back_inserter(facts));
+  dist::agree(*world, "load " + config.model.path, [&] {
+    if (!speaks) return;
+    const auto loaded = models::load_model(config.model.path, load_options_of(config, head, plan.fold));
+    check_length(config, *loaded.model);
+    log_loading(loaded.report, environment.console);
+    std::ranges::move(model_facts(config, loaded), std::back_inserter(facts));
+  });
+  environment.console.table("training", facts);
+
+  std::string finished = "no";
+  dist::agree(*world, "look for a finished training", [&] {
+    std::string note;
+    if (speaks && read_result(run / plan.name, origin, note)) finished = "yes";
+    if (!note.empty()) environment.console.warn(note);
+  });
+  if (world->broadcast_bytes(finished, 0) == "no") {
+    const dist::Mesh mesh(environment.mpi.world(), {world->size(), 1, 1}, plan.name);
+    ProgressBoard board(environment.console, world->rank(), run, {plan.name});
+    const auto outcome = run_job(plan, {config, training.dataset, nullptr, head, origin}, mesh, board, environment);
+    board.refresh_now();
+    if (outcome.state == JobState::kBadNumbers) throw BadNumbersError(outcome.message);
+    if (outcome.state == JobState::kStopped) {
+      environment.console.say("train: " + outcome.message + "; start the same command again to continue");
+      return ExitCode::kStoppedOnRequest;
+    }
+  } else {
+    environment.console.say("train: finished before, not run again");
+  }
+
+  dist::agree(*world, "write the report", [&] {
+    if (!speaks) return;
+    std::string note;
+    const auto result = read_result(run / plan.name, origin, note);
+    if (!result) throw StorageError("train has finished, but its result cannot be read back. " + note);
+    close_training(config, *result, facts, environment.console);
+  });
+  return ExitCode::kDone;
+}
+
+}  // namespace meshfold::jobs
