@@ -1,0 +1,120 @@
+#include <unistd.h>
+
+#include <fstream>
+#include <iterator>
+
+#include "models/durable_file.hpp"
+#include "models/error.hpp"
+#include "models/model.hpp"
+#include "models/model_directory_head.hpp"
+#include "models/safetensors.hpp"
+
+namespace meshfold::models {
+namespace {
+
+namespace fs = std::filesystem;
+using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
+
+const std::map<std::string, std::string> kMetadata{{"format", "pt"}};  // transformers refuses files without it
+
+/// A directory that takes its name only once it is complete; removed if that never happens.
+class DirectoryInProgress {
+ public:
+  explicit DirectoryInProgress(const fs::path& target) : target_(fs::absolute(target).lexically_normal()) {
+    if (!target_.has_filename()) target_ = target_.parent_path();  // a trailing slash
+    if (fs::exists(target_) && !fs::is_empty(target_)) {
+      throw ModelFileError(target_.string(), "exists already; remove it or export to another directory");
+    }
+    fs::create_directories(target_.parent_path());
+    path_ = target_.parent_path() / (".tmp-" + target_.filename().string() + "-" + std::to_string(::getpid()));
+    fs::remove_all(path_);
+    fs::create_directory(path_);
+  }
+  ~DirectoryInProgress() {
+    std::error_code ignored;
+    if (!path_.empty()) fs::remove_all(path_, ignored);
+  }
+  DirectoryInProgress(const DirectoryInProgress&) = delete;
+  DirectoryInProgress& operator=(const DirectoryInProgress&) = delete;
+
+  const fs::path& path() const { return path_; }
+
+  void commit() {
+    sync_directory(path_);
+    fs::rename(path_, target_);
+    path_.clear();
+    sync_directory(target_.parent_path());
+  }
+
+ private:
+  fs::path target_, path_;
+};
+
+void write_text(const fs::path& file, const std::string& text) {
+  DurableFile output(file);
+  output.write(text.data(), text.size());
+  output.sync();
+}
+
+void write_config(const Model& model, const fs::path& source, const fs::path& directory) {
+  ConfigJson config(source);
+  auto& json = config.json();
+  write_head(model.head(), config);
+  // The weights are written in fp32; readers that follow the config's type must not narrow them.
+  for (const char* key : {"dtype", "torch_dtype"}) {
+    if (json.contains(key)) json[key] = "float32";
+  }
+  const DropoutOverrides dropout = model.dropout();
+  if (dropout.hidden) json["hidden_dropout_prob"] = *dropout.hidden;
+  if (dropout.attention) json["attention_probs_dropout_prob"] = *dropout.attention;
+  const double before_classifier = model.head().dropout.value_or(
+      config.number("classifier_dropout").value_or(config.number("hidden_dropout_prob").value_or(0.1)));
+  if (model.head().pooling == Pooling::kMean) {
+    json["meshfold_head"]["dropout"] = before_classifier;
+  } else {
+    json["classifier_dropout"] = before_classifier;
+  }
+  write_text(directory / "config.json", json.dump(2) + "\n");
+}
+
+void write_weights(const Model& model, const fs::path& directory) {
+  const bool mean = model.head().pooling == Pooling::kMean;
+  const std::string prefix = "bert.";
+  NamedTensors backbone, head;
+  for (const Parameter& parameter : model.parameters()) {
+    const std::string& name = parameter.spec.name;
+    const at::Tensor value = parameter.view.value.cpu();
+    if (!mean) {
+      backbone.emplace_back(name, value);
+    } else if (name.starts_with(prefix)) {
+      backbone.emplace_back(name.substr(prefix.size()), value);
+    } else {
+      head.emplace_back(name, value);
+    }
+  }
+  write_safetensors(directory / "model.safetensors", backbone, kMetadata);
+  if (mean) write_safetensors(directory / kHeadFile, head, kMetadata);
+}
+
+void copy_tokenizer(const fs::path& source, const fs::path& directory) {
+  for (const char* name :
+       {"vocab.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"}) {
+    if (!fs::exists(source / name)) continue;
+    std::ifstream input(source / name, std::ios::binary);
+    const std::string text{std::istreambuf_iterator<char>(input), {}};
+    if (!input) throw ModelFileError((source / name).string(), "cannot be read");
+    write_text(directory / name, text);
+  }
+}
+
+}  // namespace
+
+void export_model(const Model& model, const fs::path& source, const fs::path& directory) {
+  DirectoryInProgress progress(directory);
+  write_config(model, source, progress.path());
+  write_weights(model, progress.path());
+  copy_tokenizer(source, progress.path());
+  progress.commit();
+}
+
+}  // namespace meshfold::models

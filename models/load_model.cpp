@@ -1,0 +1,50 @@
+#include <set>
+
+#include "models/bert.hpp"
+#include "models/error.hpp"
+#include "models/model_directory_head.hpp"
+#include "models/model_directory_tensors.hpp"
+
+namespace meshfold::models {
+namespace {
+
+HeadConfig choose_head(const std::filesystem::path& directory, const LoadOptions& options,
+                       const std::optional<HeadConfig>& own) {
+  if (options.head) return *options.head;
+  if (own) return *own;
+  throw ModelFileError(
+      (directory / "config.json").string(),
+      "describes a backbone without a head, so it cannot predict; train one first or name the targets");
+}
+
+}  // namespace
+
+LoadedModel load_model(const std::filesystem::path& directory, const LoadOptions& options) {
+  const BertConfig config = read_bert_config(directory);
+  const std::optional<HeadConfig> own_head = read_own_head(ConfigJson(directory));
+  const HeadConfig head = choose_head(directory, options, own_head);
+  const Pooling own_pooling = own_head ? own_head->pooling : Pooling::kCls;
+  DirectoryTensors tensors(directory, own_pooling == Pooling::kMean);
+
+  LoadedModel loaded;
+  loaded.model = make_bert(config, head, options.dropout, options.compute_type);
+  ParameterStore& store = loaded.model->parameters();
+  loaded.report = tensors.match(store, head.pooling, own_pooling);
+  const std::set<std::string> fresh(loaded.report.initialized.begin(), loaded.report.initialized.end());
+  if (!options.head && !fresh.empty()) {
+    throw ModelFileError(
+        (directory / "model.safetensors").string(),
+        "lacks " + *fresh.begin() + ", though config.json describes a trained head; fetch the directory again");
+  }
+  for (const Parameter& parameter : store) {
+    if (fresh.contains(parameter.spec.name)) {
+      initialize_parameter(parameter, options.seed, config.initializer_range);
+    } else {
+      tensors.read(parameter);
+    }
+  }
+  store.refresh_compute_copies();
+  return loaded;
+}
+
+}  // namespace meshfold::models

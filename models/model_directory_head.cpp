@@ -1,0 +1,86 @@
+#include "models/model_directory_head.hpp"
+
+#include <algorithm>
+
+namespace meshfold::models {
+namespace {
+
+using Json = ConfigJson::Json;
+constexpr const char* kOwnKey = "meshfold_head";
+constexpr const char* kClassName = "BertForSequenceClassification";
+constexpr const char* kRegression = "regression";
+constexpr const char* kClassification = "single_label_classification";
+
+Task task_of(const ConfigJson& config, const std::string& name) {
+  if (name == kRegression) return Task::kRegression;
+  if (name == kClassification) return Task::kClassification;
+  config.fail("problem_type '" + name + "' is not supported; supported: " + kRegression + ", " + kClassification);
+}
+
+/// id2label in the order of its numbers; transformers leaves it out when it is the default of two labels.
+std::vector<std::string> labels_of(const ConfigJson& config) {
+  const Json* map = config.find("id2label");
+  if (!map) return {"LABEL_0", "LABEL_1"};
+  if (!map->is_object() || map->empty()) config.fail("key 'id2label' must be an object of label names");
+  std::vector<std::string> labels;
+  for (std::size_t id = 0; id < map->size(); ++id) {
+    const auto found = map->find(std::to_string(id));
+    if (found == map->end() || !found->is_string()) {
+      config.fail("key 'id2label' must name the labels 0 to " + std::to_string(map->size() - 1) + "; label " +
+                  std::to_string(id) + " is missing or no string");
+    }
+    labels.push_back(found->get<std::string>());
+  }
+  return labels;
+}
+
+HeadConfig read_meshfold_head(const ConfigJson& config, const Json& own) {
+  try {
+    HeadConfig head;
+    if (own.at("pooling").get<std::string>() != "mean") config.fail("meshfold_head.pooling must be mean");
+    head.pooling = Pooling::kMean;
+    head.task = task_of(config, own.at("problem_type").get<std::string>());
+    head.labels = own.at("labels").get<std::vector<std::string>>();
+    if (head.labels.empty()) config.fail("meshfold_head.labels is empty");
+    const double dropout = own.at("dropout").get<double>();
+    if (!(dropout >= 0.0 && dropout < 1.0)) config.fail("meshfold_head.dropout must be in [0, 1)");
+    head.dropout = dropout;
+    return head;
+  } catch (const nlohmann::json::exception& error) {
+    config.fail(std::string("key 'meshfold_head' is damaged (") + error.what() + "); export the model again");
+  }
+}
+
+}  // namespace
+
+std::optional<HeadConfig> read_own_head(const ConfigJson& config) {
+  if (const Json* own = config.find(kOwnKey)) return read_meshfold_head(config, *own);
+  const Json* architectures = config.find("architectures");
+  if (!architectures || !architectures->is_array()) return std::nullopt;
+  if (std::find(architectures->begin(), architectures->end(), kClassName) == architectures->end()) return std::nullopt;
+  HeadConfig head;
+  head.labels = labels_of(config);
+  // Without a problem_type transformers decides by the number of labels.
+  const char* usual = head.labels.size() == 1 ? kRegression : kClassification;
+  head.task = task_of(config, config.text("problem_type").value_or(usual));
+  return head;
+}
+
+void write_head(const HeadConfig& head, ConfigJson& config) {
+  Json& json = config.json();
+  for (const char* key : {kOwnKey, "id2label", "label2id", "num_labels", "problem_type"}) json.erase(key);
+  const char* problem_type = head.task == Task::kRegression ? kRegression : kClassification;
+  if (head.pooling == Pooling::kMean) {
+    json["architectures"] = {"BertModel"};
+    json[kOwnKey] = {{"pooling", "mean"}, {"problem_type", problem_type}, {"labels", head.labels}, {"file", kHeadFile}};
+    return;
+  }
+  json["architectures"] = {kClassName};
+  json["problem_type"] = problem_type;
+  for (std::size_t id = 0; id < head.labels.size(); ++id) {
+    json["id2label"][std::to_string(id)] = head.labels[id];
+    json["label2id"][head.labels[id]] = id;
+  }
+}
+
+}  // namespace meshfold::models

@@ -1,0 +1,19 @@
+#pragma once
+
+#include "models/model.hpp"
+#include "models/model_directory_json.hpp"
+
+namespace meshfold::models {
+
+inline constexpr const char* kHeadFile =
+    "head.safetensors";  ///< of a mean-pooled model: classifier.weight, classifier.bias
+
+/// The head that a directory's config.json describes: ours (`meshfold_head`) or that of a
+/// BertForSequenceClassification. nullopt for a bare backbone. Throws ModelFileError for a head that is described but
+/// not supported.
+std::optional<HeadConfig> read_own_head(const ConfigJson& config);
+
+/// Describes `head` in a config.json that is to be exported, and takes out what described another.
+void write_head(const HeadConfig& head, ConfigJson& config);
+
+}  // namespace meshfold::models

@@ -1,0 +1,114 @@
+#include "models/model_directory_tensors.hpp"
+
+#include "models/error.hpp"
+#include "models/model_directory_head.hpp"
+
+namespace meshfold::models {
+namespace {
+
+bool replace_ending(std::string& name, std::string_view old_ending, std::string_view new_ending) {
+  if (!name.ends_with(old_ending)) return false;
+  name.replace(name.size() - old_ending.size(), old_ending.size(), new_ending);
+  return true;
+}
+
+/// The name in BertForSequenceClassification: with the `bert.` prefix, and norms as torch.nn.LayerNorm names them
+/// (gamma and beta come from TensorFlow checkpoints).
+std::string canonical_name(std::string name) {
+  if (!replace_ending(name, "LayerNorm.gamma", "LayerNorm.weight"))
+    replace_ending(name, "LayerNorm.beta", "LayerNorm.bias");
+  const bool full = name.starts_with("bert.") || name.starts_with("cls.") || name.starts_with("classifier.");
+  return full ? name : "bert." + name;
+}
+
+bool is_pooler(const std::string& name) { return name.starts_with("bert.pooler.dense."); }
+bool is_classifier(const std::string& name) { return name == "classifier.weight" || name == "classifier.bias"; }
+
+/// Pre-training heads, and buffers that older versions of transformers saved.
+bool is_ignorable(const std::string& name) {
+  return name.starts_with("cls.predictions.") || name.starts_with("cls.seq_relationship.") ||
+         name == "bert.embeddings.position_ids" || name == "bert.embeddings.token_type_ids";
+}
+
+std::string listed(const std::vector<std::string>& names) {
+  constexpr std::size_t kShown = 8;
+  std::string text;
+  for (std::size_t i = 0; i < names.size() && i < kShown; ++i) text += (i > 0 ? ", " : "") + names[i];
+  if (names.size() > kShown) text += " and " + std::to_string(names.size() - kShown) + " more";
+  return text;
+}
+
+std::string shape_text(const std::vector<std::int64_t>& shape) {
+  std::string text = "[";
+  for (std::size_t d = 0; d < shape.size(); ++d) text += (d > 0 ? ", " : "") + std::to_string(shape[d]);
+  return text + "]";
+}
+
+}  // namespace
+
+DirectoryTensors::DirectoryTensors(const std::filesystem::path& directory, bool with_head_file)
+    : directory_(directory) {
+  const std::filesystem::path weights = directory / "model.safetensors";
+  if (!std::filesystem::exists(weights)) {
+    throw ModelFileError(weights.string(), "is missing; save the model with safe_serialization, in one file");
+  }
+  add(SafetensorsFile::open(weights));
+  if (with_head_file) add(SafetensorsFile::open(directory / kHeadFile));
+}
+
+void DirectoryTensors::add(const SafetensorsFile& file) {
+  for (const auto& [name, entry] : file.entries()) {
+    const std::string canonical = canonical_name(name);
+    const auto [place, added] = sources_.emplace(canonical, Source{file, name});
+    if (!added) {
+      throw ModelFileError(file.path().string(), "tensors '" + place->second.name + "' and '" + name + "' are both " +
+                                                     canonical + "; remove one of them");
+    }
+  }
+}
+
+LoadReport DirectoryTensors::match(const ParameterStore& store, Pooling pooling, Pooling own_pooling) {
+  LoadReport report;
+  std::vector<std::string> missing, extra;
+  for (auto source = sources_.begin(); source != sources_.end();) {
+    const std::string& name = source->first;
+    // A classifier reads the pooled vector that it was trained on; on another it would be noise.
+    const bool other_head = pooling != own_pooling && (is_classifier(name) || is_pooler(name));
+    if (store.find(name) && !(other_head && is_classifier(name))) {
+      ++source;
+      continue;
+    }
+    (is_ignorable(name) || other_head || (is_pooler(name) && pooling == Pooling::kMean) ? report.left_out : extra)
+        .push_back(source->second.name);
+    source = sources_.erase(source);
+  }
+  for (const Parameter& parameter : store) {
+    const std::string& name = parameter.spec.name;
+    if (sources_.contains(name)) continue;
+    (is_pooler(name) || is_classifier(name) ? report.initialized : missing).push_back(name);
+  }
+  if (!missing.empty() || !extra.empty()) {
+    std::string problem;
+    if (!missing.empty()) problem += "missing tensors: " + listed(missing) + "; ";
+    if (!extra.empty()) problem += "tensors that this architecture does not have: " + listed(extra) + "; ";
+    throw ModelFileError(directory_.string(), problem + "config.json and the weights must be of one model");
+  }
+  return report;
+}
+
+void DirectoryTensors::read(const Parameter& parameter) const {
+  const Source& source = sources_.at(parameter.spec.name);
+  const SafetensorsFile::Entry& entry = source.file.entries().at(source.name);
+  if (entry.shape != parameter.spec.global_shape) {
+    const char* advice =
+        is_classifier(parameter.spec.name)
+            ? "; the directory's head has other outputs than asked for, start from the backbone without it"
+            : "; config.json and the weights must be of one model";
+    throw ModelFileError(source.file.path().string(), "tensor '" + source.name + "' has shape " +
+                                                          shape_text(entry.shape) + " where the model has " +
+                                                          shape_text(parameter.spec.global_shape) + advice);
+  }
+  source.file.read_box(source.name, parameter.spec.box, parameter.view.value);
+}
+
+}  // namespace meshfold::models

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "models/model.hpp"
+#include "models/safetensors.hpp"
+
+namespace meshfold::models {
+
+/// Where each tensor of a model directory lies, under the names of BertForSequenceClassification.
+class DirectoryTensors {
+ public:
+  /// Opens model.safetensors and, for a head of ours, head.safetensors. Throws ModelFileError if one is missing or
+  /// damaged, or if two tensors have one name once the prefix is added.
+  DirectoryTensors(const std::filesystem::path& directory, bool with_head_file);
+
+  /// Which of the directory's tensors a model takes. `own_pooling` is the pooling that the directory's classifier was
+  /// trained on. Throws ModelFileError that lists every missing and every extra tensor.
+  LoadReport match(const ParameterStore& store, Pooling pooling, Pooling own_pooling);
+  /// Fills a parameter that match() did not list as freshly initialised. Throws ModelFileError for another shape or
+  /// element type.
+  void read(const Parameter& parameter) const;
+
+ private:
+  struct Source {
+    SafetensorsFile file;
+    std::string name;  ///< in the file
+  };
+  void add(const SafetensorsFile& file);
+
+  std::filesystem::path directory_;
+  std::map<std::string, Source> sources_;
+};
+
+}  // namespace meshfold::models
