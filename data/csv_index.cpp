@@ -130,7 +130,7 @@ class Indexer {
   void take_character() {
     if (text_[at_] == '\0') fail("a NUL byte; the file must be UTF-8 text (UTF-16 must be converted)");
     const std::size_t length = utf8_sequence_length(text_.substr(at_, 4));
-    if (length == 0) fail("invalid UTF-8 at byte " + std::to_string(at_) + "; convert the file to UTF-8");
+    if (length == 0) fail("invalid UTF-8 at byte offset " + std::to_string(at_) + "; convert the file to UTF-8");
     at_ += length;
   }
 
