@@ -1,0 +1,139 @@
+#pragma once
+
+#include <unistd.h>
+
+#include <atomic>
+#include <cmath>
+#include <cstdint>
+#include <filesystem>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "data/dataset.hpp"
+#include "data/dataset_writer.hpp"
+#include "jobs/train/trainer.hpp"
+#include "tests/jobs/toy_model.hpp"
+
+namespace meshfold::tests {
+
+/// A directory that goes with its owner.
+class ScratchDirectory {
+ public:
+  ScratchDirectory() {
+    static std::atomic<int> counter = 0;
+    path_ = std::filesystem::temp_directory_path() /
+            ("meshfold-test-" + std::to_string(::getpid()) + "-" + std::to_string(counter++));
+    std::filesystem::create_directories(path_);
+  }
+  ~ScratchDirectory() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  ScratchDirectory(const ScratchDirectory&) = delete;
+  ScratchDirectory& operator=(const ScratchDirectory&) = delete;
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+inline constexpr std::uint32_t kToyTrainingRows = 29, kToyRows = 41, kToyTargets = 3;
+
+/// Samples of 1 to 12 tokens with three targets that depend on the tokens; the rows from kToyTrainingRows on are for
+/// validation.
+inline data::Dataset make_toy_dataset(const std::filesystem::path& directory, const std::string& source_hash = "toy") {
+  data::DatasetPart part;
+  for (std::uint32_t row = 0; row < kToyRows; ++row) {
+    const std::uint32_t length = 1 + row * 7 % 12;
+    float sum = 0;
+    for (std::uint32_t i = 0; i < length; ++i) {
+      part.tokens.push_back(static_cast<std::int32_t>((row * row + 13 * i) % ToyModel::kVocabulary));
+      sum += static_cast<float>(part.tokens.back());
+    }
+    part.lengths.push_back(length);
+    part.pair_starts.push_back(0);
+    for (std::uint32_t target = 0; target < kToyTargets; ++target) {
+      part.targets.push_back(std::sin(sum / static_cast<float>(length) + static_cast<float>(target)));
+    }
+    part.ids.push_back("id" + std::to_string(row));
+  }
+  data::DatasetLayout layout;
+  layout.num_samples = kToyRows;
+  layout.num_tokens = part.tokens.size();
+  for (const std::string& id : part.ids) layout.num_id_bytes += id.size();
+  layout.num_targets = kToyTargets;
+  layout.attributes = {{"source_hash", source_hash}};
+  const std::filesystem::path file = directory / "toy.h5";
+  data::DatasetWriter writer(file, layout, /*file_access=*/0);
+  writer.write(part);
+  writer.close();
+  return data::Dataset::open(file);
+}
+
+/// 20 steps: five epochs of batches of 8, 8, 8 and 5 samples in four packs, with decay, warm-up and a clipping bound
+/// that is reached.
+inline jobs::RunConfig toy_config() {
+  jobs::RunConfig config;
+  config.run.seed = 7;
+  config.run.threads = 1;
+  config.optimizer.learning_rate = 0.02;
+  config.training.epochs = 5;
+  config.training.batch_size = 8;
+  config.training.parts = 4;
+  config.training.deterministic = true;
+  config.training.max_grad_norm = 0.5;
+  config.cv.select = jobs::Select::kLast;
+  config.predict.max_tokens_per_pack = 20;
+  return config;
+}
+
+inline jobs::TrainTask toy_task(const std::filesystem::path& directory) {
+  jobs::TrainTask task;
+  task.name = "toy";
+  task.directory = directory;
+  task.training_rows.resize(kToyTrainingRows);
+  std::iota(task.training_rows.begin(), task.training_rows.end(), 0U);
+  task.validation_rows.resize(kToyRows - kToyTrainingRows);
+  std::iota(task.validation_rows.begin(), task.validation_rows.end(), kToyTrainingRows);
+  task.config_hash = "config";
+  return task;
+}
+
+/// Keeps what a listener is told.
+class Recorder : public jobs::TrainListener {
+ public:
+  void on_resume(std::int64_t step) override { resumed_step = step; }
+  void on_step(const jobs::StepReport& report) override { steps.push_back(report); }
+  void on_evaluation(const jobs::EvaluationReport& report) override { evaluations.push_back(report); }
+  void on_note(const std::string& text) override { notes.push_back(text); }
+
+  std::int64_t resumed_step = -1;
+  std::vector<jobs::StepReport> steps;
+  std::vector<jobs::EvaluationReport> evaluations;
+  std::vector<std::string> notes;
+};
+
+inline bool never() { return false; }
+
+/// A stop request that comes true during step `step`, from 1, of this process.
+inline std::function<bool()> stop_in_step(int step) {
+  return [step, asked = 0]() mutable { return ++asked == step; };
+}
+
+struct ToyRun {
+  jobs::TrainOutcome outcome;
+  Recorder told;
+  std::string hash;  ///< of the weights on return
+};
+
+inline ToyRun train_toy(const std::filesystem::path& directory, const jobs::RunConfig& config, const dist::Mesh& mesh,
+                        const data::Dataset& dataset, const std::function<bool()>& stop_requested = never) {
+  ToyModel model(config.run.seed, kToyTargets, /*dropout=*/0.25);
+  ToyRun run;
+  run.outcome = jobs::train(toy_task(directory), config, model, mesh, dataset, run.told, stop_requested);
+  run.hash = model.parameters().hash();
+  return run;
+}
+
+}  // namespace meshfold::tests

@@ -1,0 +1,210 @@
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "dist/error.hpp"
+#include "jobs/checkpoint/store.hpp"
+#include "jobs/error.hpp"
+#include "jobs/train/evaluate.hpp"
+#include "jobs/train/trainer.hpp"
+#include "tests/jobs/toy_mesh.hpp"
+#include "tests/jobs/toy_problem.hpp"
+
+namespace meshfold::jobs {
+namespace {
+
+using tests::toy_config;
+using tests::ToyRun;
+using tests::train_toy;
+
+/// The toy problem on all ranks, beside the same problem that every rank solves alone.
+class ToyTrainingOnRanks : public testing::Test {
+ protected:
+  bool power_of_two() { return std::has_single_bit(static_cast<unsigned>(mesh_.all().size())); }
+  bool first() { return mesh_.all().rank() == 0; }
+  /// Fast mode with a number of packs that 1, 2, 3 and 4 ranks divide.
+  static RunConfig fast_config() {
+    RunConfig config = toy_config();
+    config.training.deterministic = false;
+    config.training.parts = 12;
+    return config;
+  }
+  ToyRun together(const RunConfig& config, const std::string& name = "together",
+                  const std::function<bool()>& stop = tests::never) {
+    return train_toy(shared_.path() / name, config, mesh_, dataset_, stop);
+  }
+  ToyRun alone(const RunConfig& config) { return train_toy(own_.path() / "alone", config, dist::Mesh(), dataset_); }
+  void check_resume(const RunConfig& config, int stop_step);
+  template <typename Fault>
+  void check_one_rank_fails_all(Fault fault);
+
+  dist::Mesh mesh_ = tests::world_mesh();
+  tests::ScratchDirectory own_;
+  tests::SharedDirectory shared_{mesh_.all()};
+  data::Dataset dataset_ = tests::make_toy_dataset(own_.path());
+};
+
+TEST_F(ToyTrainingOnRanks, IsBitwiseThatOfOneProcessInDeterministicMode) {
+  if (!power_of_two()) GTEST_SKIP() << "deterministic mode needs a power of two of ranks";
+  const ToyRun many = together(toy_config()), one = alone(toy_config());
+
+  EXPECT_EQ(many.hash, one.hash);
+  EXPECT_EQ(many.outcome.last_scores, one.outcome.last_scores);
+  EXPECT_EQ(many.told.steps.size(), first() ? 20U : 0U) << "only the job's first rank reports";
+  for (std::size_t step = 0; step < many.told.steps.size(); ++step) {
+    EXPECT_EQ(many.told.steps[step].loss, one.told.steps[step].loss) << "step " << step + 1;
+    EXPECT_EQ(many.told.steps[step].grad_norm, one.told.steps[step].grad_norm) << "step " << step + 1;
+  }
+}
+
+TEST_F(ToyTrainingOnRanks, IsThatOfOneProcessTo1e6InFastMode) {
+  const ToyRun many = together(fast_config()), one = alone(fast_config());
+
+  if (first()) ASSERT_EQ(many.told.steps.size(), 20U);
+  for (std::size_t step = 0; step < many.told.steps.size(); ++step) {
+    EXPECT_NEAR(many.told.steps[step].loss, one.told.steps[step].loss, 1e-6) << "step " << step + 1;
+  }
+  ASSERT_EQ(many.outcome.last_scores.size(), one.outcome.last_scores.size());
+  for (std::size_t i = 0; i < many.outcome.last_scores.size(); ++i) {
+    EXPECT_NEAR(many.outcome.last_scores[i].second, one.outcome.last_scores[i].second, 1e-6);
+  }
+}
+
+TEST_F(ToyTrainingOnRanks, SharesPacksAmongMoreRanksThanThereAreSamples) {
+  RunConfig config = fast_config();
+  config.training.batch_size = 2;
+  config.training.max_steps = 10;
+  const ToyRun many = together(config), one = alone(config);
+
+  for (std::size_t step = 0; step < many.told.steps.size(); ++step) {
+    EXPECT_NEAR(many.told.steps[step].loss, one.told.steps[step].loss, 1e-6) << "step " << step + 1;
+  }
+}
+
+/// Stops in `stop_step`, starts again, and compares with a run that nobody disturbed.
+void ToyTrainingOnRanks::check_resume(const RunConfig& config, int stop_step) {
+  const ToyRun undisturbed = together(config, "undisturbed");
+  // One rank alone is asked to stop; all must.
+  const bool asked = mesh_.all().rank() == mesh_.all().size() - 1;
+  const ToyRun stopped =
+      together(config, "stopped", asked ? tests::stop_in_step(stop_step) : std::function<bool()>(tests::never));
+  const ToyRun resumed = together(config, "stopped");
+
+  EXPECT_TRUE(stopped.outcome.stopped);
+  EXPECT_EQ(stopped.outcome.steps, stop_step);
+  EXPECT_NE(stopped.hash, undisturbed.hash);
+  EXPECT_EQ(resumed.hash, undisturbed.hash);
+  EXPECT_EQ(resumed.outcome.best_scores, undisturbed.outcome.best_scores);
+  EXPECT_EQ(resumed.outcome.best_step, undisturbed.outcome.best_step);
+  EXPECT_EQ(resumed.outcome.samples_trained, undisturbed.outcome.samples_trained);
+  if (!first()) return;
+  EXPECT_EQ(resumed.told.resumed_step, stop_step);
+  ASSERT_EQ(resumed.told.steps.size(), 20U - static_cast<std::size_t>(stop_step));
+  EXPECT_EQ(resumed.told.steps.front().step, stop_step + 1);
+  for (const StepReport& report : resumed.told.steps) {
+    EXPECT_EQ(report.loss, undisturbed.told.steps[static_cast<std::size_t>(report.step) - 1].loss)
+        << "step " << report.step;
+  }
+  EXPECT_EQ(stopped.told.evaluations.size() + resumed.told.evaluations.size(), 5U)
+      << "no evaluation is lost or repeated";
+}
+
+TEST_F(ToyTrainingOnRanks, ThatIsStoppedInsideAnEpochEndsWithTheWeightsOfAnUndisturbedRun) {
+  check_resume(fast_config(), 6);
+}
+
+TEST_F(ToyTrainingOnRanks, ThatIsStoppedAtTheEndOfAnEpochEvaluatesItAfterwards) { check_resume(fast_config(), 8); }
+
+TEST_F(ToyTrainingOnRanks, ThatIsStoppedInTheLastStepStillEvaluatesAndEnds) { check_resume(fast_config(), 20); }
+
+TEST_F(ToyTrainingOnRanks, ResumesBestSelectionAcrossAStop) {
+  RunConfig config = fast_config();
+  config.cv.select = Select::kBest;
+  config.optimizer.learning_rate = 0.3;
+  check_resume(config, 14);
+}
+
+TEST_F(ToyTrainingOnRanks, ContinuesOnAnotherNumberOfRanksWithTheSameBitsInDeterministicMode) {
+  if (!power_of_two()) GTEST_SKIP() << "deterministic mode needs a power of two of ranks";
+  const ToyRun undisturbed = alone(toy_config());
+  // All ranks begin, each rank alone reads what they committed and goes on from a copy.
+  together(toy_config(), "moved", tests::stop_in_step(7));
+  std::filesystem::copy(shared_.path() / "moved", own_.path() / "moved", std::filesystem::copy_options::recursive);
+  const ToyRun moved = train_toy(own_.path() / "moved", toy_config(), dist::Mesh(), dataset_);
+
+  EXPECT_EQ(moved.hash, undisturbed.hash);
+  EXPECT_EQ(moved.told.steps.size(), 13U);
+}
+
+/// `fault(model)` breaks one rank's model; on that rank its own exception comes out, on the others PeerFailed, and
+/// nobody waits for the deadline.
+template <typename Fault>
+void ToyTrainingOnRanks::check_one_rank_fails_all(Fault fault) {
+  const bool broken = mesh_.all().rank() == mesh_.all().size() - 1;
+  tests::ToyModel model(7, tests::kToyTargets, 0.25);
+  if (broken) fault(model);
+  tests::Recorder told;
+  try {
+    train(tests::toy_task(shared_.path() / "fails"), fast_config(), model, mesh_, dataset_, told, tests::never);
+    ADD_FAILURE() << "no error";
+  } catch (const dist::PeerFailed& error) {
+    EXPECT_FALSE(broken);
+    EXPECT_NE(std::string(error.what()).find("fails on purpose"), std::string::npos) << error.what();
+    EXPECT_EQ(error.rank(), mesh_.all().size() - 1);
+  } catch (const std::runtime_error& error) {
+    EXPECT_TRUE(broken);
+    EXPECT_NE(std::string(error.what()).find("fails on purpose"), std::string::npos) << error.what();
+  }
+}
+
+TEST_F(ToyTrainingOnRanks, FailsOnAllRanksWhenOneThrowsInAStep) {
+  check_one_rank_fails_all([](tests::ToyModel& model) { model.fails_at_step = 5; });
+}
+
+TEST_F(ToyTrainingOnRanks, FailsOnAllRanksWhenTheListenerThrows) {
+  class FullDisk final : public tests::Recorder {
+    void on_step(const StepReport&) override { throw std::runtime_error("no space left on device"); }
+  } told;
+  tests::ToyModel model(7, tests::kToyTargets, 0.25);
+
+  EXPECT_THROW(
+      train(tests::toy_task(shared_.path() / "full"), fast_config(), model, mesh_, dataset_, told, tests::never),
+      std::runtime_error);
+}
+
+TEST_F(ToyTrainingOnRanks, EndsWithBadNumbersOnAllRanksWhenOneDiverges) {
+  tests::ToyModel model(7, tests::kToyTargets, 0.25);
+  if (mesh_.all().rank() == mesh_.all().size() - 1) model.diverges_at_step = 5;
+  tests::Recorder told;
+
+  EXPECT_THROW(
+      train(tests::toy_task(shared_.path() / "nan"), fast_config(), model, mesh_, dataset_, told, tests::never),
+      BadNumbersError);
+}
+
+TEST_F(ToyTrainingOnRanks, RefusesToStartFromDifferentWeights) {
+  if (mesh_.all().size() == 1) GTEST_SKIP() << "needs several ranks";
+  tests::ToyModel model(static_cast<std::uint32_t>(mesh_.all().rank()), tests::kToyTargets, 0.25);
+  tests::Recorder told;
+
+  EXPECT_THROW(
+      train(tests::toy_task(shared_.path() / "apart"), fast_config(), model, mesh_, dataset_, told, tests::never),
+      std::runtime_error);
+}
+
+TEST_F(ToyTrainingOnRanks, PredictsTheSameBitsOnAnyNumberOfRanks) {
+  tests::ToyModel model(7, tests::kToyTargets, 0.25);
+  const std::vector<std::uint32_t> rows = {40, 3, 17, 0, 22, 9, 31};
+
+  EXPECT_TRUE(
+      at::equal(predict_rows(model, mesh_, dataset_, rows, 12), predict_rows(model, dist::Mesh(), dataset_, rows, 12)));
+  const std::vector<std::uint32_t> one = {4};
+  EXPECT_TRUE(
+      at::equal(predict_rows(model, mesh_, dataset_, one, 12), predict_rows(model, dist::Mesh(), dataset_, one, 12)));
+}
+
+}  // namespace
+}  // namespace meshfold::jobs

@@ -1,0 +1,268 @@
+#include "jobs/train/trainer.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <string>
+
+#include "jobs/checkpoint/store.hpp"
+#include "jobs/error.hpp"
+#include "jobs/train/evaluate.hpp"
+#include "tests/jobs/toy_problem.hpp"
+
+namespace meshfold::jobs {
+namespace {
+
+using tests::toy_config;
+using tests::train_toy;
+
+class ToyTraining : public testing::Test {
+ protected:
+  std::string fault(const RunConfig& config) {
+    try {
+      train_toy(directory_.path() / "faulty", config, mesh_, dataset_);
+    } catch (const ConfigError& error) {
+      return error.what();
+    }
+    return "no error";
+  }
+  std::vector<std::int64_t> checkpoints() { return checkpoint::Store(directory_.path() / "toy", mesh_.all()).list(); }
+  tests::ToyRun train(const RunConfig& config) { return train_toy(directory_.path() / "toy", config, mesh_, dataset_); }
+
+  tests::ScratchDirectory directory_;
+  dist::Mesh mesh_;
+  data::Dataset dataset_ = tests::make_toy_dataset(directory_.path());
+};
+
+TEST_F(ToyTraining, LearnsAndReportsEveryStepAndEveryEpoch) {
+  const tests::ToyRun run = train(toy_config());
+
+  ASSERT_EQ(run.told.steps.size(), 20U);
+  EXPECT_EQ(run.told.resumed_step, 0);
+  EXPECT_EQ(run.told.steps.back().step, 20);
+  EXPECT_EQ(run.told.steps.back().num_steps, 20);
+  EXPECT_EQ(run.told.steps.back().samples, 5 * 29);
+  EXPECT_DOUBLE_EQ(run.told.steps.back().epoch, 5.0);
+  EXPECT_LT(run.told.steps.back().loss, 0.8 * run.told.steps.front().loss);
+  ASSERT_EQ(run.told.evaluations.size(), 5U);
+  EXPECT_EQ(run.told.evaluations[1].step, 8);
+  EXPECT_EQ(run.outcome.steps, 20);
+  EXPECT_EQ(run.outcome.samples_trained, 5 * 29);
+  EXPECT_EQ(run.outcome.selected_step, 20);
+  EXPECT_FALSE(run.outcome.stopped);
+}
+
+TEST_F(ToyTraining, IsNotThePackingsDoing) {
+  // The same steps in one pack and in eight: the mathematics is the same, only the order of sums differs.
+  RunConfig whole = toy_config(), cut = toy_config();
+  whole.training.parts = 1;
+  cut.training.parts = 8;
+  const tests::ToyRun one = train_toy(directory_.path() / "one", whole, mesh_, dataset_);
+  const tests::ToyRun eight = train_toy(directory_.path() / "eight", cut, mesh_, dataset_);
+
+  for (std::size_t step = 0; step < 20; ++step) {
+    EXPECT_NEAR(one.told.steps[step].loss, eight.told.steps[step].loss, 1e-6) << step;
+  }
+}
+
+TEST_F(ToyTraining, EndsAfterMaxStepsInsideAnEpoch) {
+  RunConfig config = toy_config();
+  config.training.max_steps = 6;
+  const tests::ToyRun run = train(config);
+
+  EXPECT_EQ(run.outcome.steps, 6);
+  ASSERT_EQ(run.told.evaluations.size(), 2U);
+  EXPECT_EQ(run.told.evaluations[1].step, 6);
+}
+
+TEST_F(ToyTraining, LeavesOutTheShortLastStepOnRequest) {
+  RunConfig config = toy_config();
+  config.training.drop_last = true;
+  const tests::ToyRun run = train(config);
+
+  EXPECT_EQ(run.outcome.steps, 15);
+  EXPECT_EQ(run.outcome.samples_trained, 15 * 8);
+}
+
+TEST_F(ToyTraining, ReturnsTheWeightsOfTheBestEvaluation) {
+  /// Remembers the weights at the best evaluation.
+  class BestHash final : public tests::Recorder {
+   public:
+    explicit BestHash(models::ParameterStore& store) : store_(store) {}
+    void on_evaluation(const EvaluationReport& report) override {
+      if (report.best) hash = store_.hash();
+      Recorder::on_evaluation(report);
+    }
+    std::string hash;
+
+   private:
+    models::ParameterStore& store_;
+  };
+  RunConfig config = toy_config();
+  config.cv.select = Select::kBest;
+  config.optimizer.learning_rate = 0.3;  // wild enough that the last evaluation is not the best
+  tests::ToyModel model(config.run.seed, tests::kToyTargets, 0.25);
+  BestHash told(model.parameters());
+
+  const TrainOutcome outcome =
+      train(tests::toy_task(directory_.path() / "toy"), config, model, mesh_, dataset_, told, tests::never);
+
+  ASSERT_LT(outcome.best_step, 20) << "the test needs a run whose last evaluation is not its best";
+  EXPECT_EQ(outcome.selected_step, outcome.best_step);
+  EXPECT_EQ(model.parameters().hash(), told.hash);
+  const auto best =
+      std::ranges::min_element(told.evaluations, {}, [](const auto& e) { return e.scores.front().second; });
+  EXPECT_EQ(outcome.best_step, best->step);
+  EXPECT_EQ(checkpoints(), (std::vector<std::int64_t>{outcome.best_step, 20}));
+}
+
+TEST_F(ToyTraining, ThatIsDoneIsNotDoneAgain) {
+  const tests::ToyRun first = train(toy_config());
+  const tests::ToyRun again = train(toy_config());
+
+  EXPECT_TRUE(again.told.steps.empty());
+  EXPECT_EQ(again.told.resumed_step, 20);
+  EXPECT_EQ(again.hash, first.hash);
+  EXPECT_EQ(again.outcome.best_scores, first.outcome.best_scores);
+}
+
+TEST_F(ToyTraining, WithoutValidationRowsSelectsTheLastStep) {
+  RunConfig config = toy_config();
+  config.cv.select = Select::kBest;
+  TrainTask task = tests::toy_task(directory_.path() / "toy");
+  task.validation_rows.clear();
+  tests::ToyModel model(config.run.seed, tests::kToyTargets, 0.25);
+  tests::Recorder told;
+  const TrainOutcome outcome = jobs::train(task, config, model, mesh_, dataset_, told, tests::never);
+
+  EXPECT_EQ(outcome.selected_step, 20);
+  EXPECT_TRUE(outcome.best_scores.empty());
+  EXPECT_EQ(checkpoints(), std::vector<std::int64_t>{20});
+}
+
+TEST_F(ToyTraining, RefusesACheckpointOfOtherSettingsDataOrRows) {
+  RunConfig config = toy_config();
+  train(config);
+  const auto refusal = [&](const TrainTask& task, const data::Dataset& dataset) -> std::string {
+    tests::ToyModel model(config.run.seed, tests::kToyTargets, 0.25);
+    tests::Recorder told;
+    try {
+      jobs::train(task, config, model, mesh_, dataset, told, tests::never);
+    } catch (const ConfigError& error) {
+      return error.what();
+    }
+    return "no error";
+  };
+  TrainTask settings = tests::toy_task(directory_.path() / "toy"), rows = settings;
+  settings.config_hash = "another";
+  std::swap(rows.training_rows.front(), rows.validation_rows.front());
+  tests::ScratchDirectory other;
+
+  EXPECT_NE(refusal(settings, dataset_).find("the data and training settings changed"), std::string::npos);
+  EXPECT_NE(refusal(rows, dataset_).find("the training or validation rows changed"), std::string::npos);
+  EXPECT_NE(refusal(tests::toy_task(directory_.path() / "toy"), tests::make_toy_dataset(other.path(), "other"))
+                .find("the training data changed"),
+            std::string::npos);
+}
+
+TEST_F(ToyTraining, ThatDivergesIsABadNumberWithTheStep) {
+  RunConfig config = toy_config();
+  tests::ToyModel model(config.run.seed, tests::kToyTargets, 0.25);
+  model.diverges_at_step = 6;
+  tests::Recorder told;
+  try {
+    jobs::train(tests::toy_task(directory_.path() / "toy"), config, model, mesh_, dataset_, told, tests::never);
+    FAIL() << "no error";
+  } catch (const BadNumbersError& error) {
+    EXPECT_NE(std::string(error.what()).find("step 7: the loss is"), std::string::npos) << error.what();
+  }
+  EXPECT_EQ(told.steps.size(), 6U);
+}
+
+TEST_F(ToyTraining, CommitsEverySoManySteps) {
+  RunConfig config = toy_config();
+  config.checkpoint.every_steps = 3;
+  config.checkpoint.keep_last = 100;
+  train(config);
+
+  EXPECT_EQ(checkpoints(), (std::vector<std::int64_t>{3, 4, 6, 8, 9, 12, 15, 16, 18, 20}));
+}
+
+TEST_F(ToyTraining, NamesEveryFaultOfItsSettings) {
+  RunConfig config = toy_config();
+  config.training.batch_size = 100;
+  config.training.drop_last = true;
+  config.run.threads = 0;
+  const std::string text = fault(config);
+
+  EXPECT_NE(text.find("run.threads"), std::string::npos) << text;
+  EXPECT_NE(text.find("fewer training rows (29)"), std::string::npos) << text;
+}
+
+TEST_F(ToyTraining, PredictsRowsInTheirOrderWhateverThePacks) {
+  tests::ToyModel model(1, tests::kToyTargets, 0.25);
+  const std::vector<std::uint32_t> rows = {40, 3, 17, 0, 22};
+  const at::Tensor together = predict_rows(model, mesh_, dataset_, rows, 1000);
+  const at::Tensor alone = predict_rows(model, mesh_, dataset_, rows, 1);
+
+  ASSERT_EQ(together.size(0), 5);
+  EXPECT_TRUE(at::allclose(together, alone, 1e-6, 1e-6));
+  const std::vector<std::uint32_t> one = {17};
+  EXPECT_TRUE(at::equal(predict_rows(model, mesh_, dataset_, one, 1)[0], alone[2]));
+  EXPECT_EQ(predict_rows(model, mesh_, dataset_, {}, 10).size(0), 0);
+  const std::vector<std::uint32_t> twice = {3, 3};
+  EXPECT_THROW(predict_rows(model, mesh_, dataset_, twice, 10), std::invalid_argument);
+}
+
+TEST_F(ToyTraining, ReadsTargetsByRow) {
+  const std::vector<std::uint32_t> rows = {5, 2};
+  const at::Tensor targets = targets_of(dataset_, rows);
+
+  EXPECT_EQ(targets[0][1].item<float>(), dataset_.targets(5)[1]);
+  EXPECT_EQ(targets[1][2].item<float>(), dataset_.targets(2)[2]);
+}
+
+TEST_F(ToyTraining, ResolvesPartsToTheLeastMultipleThatFits) {
+  TrainingSection training;
+  training.batch_size = 8;
+  training.max_tokens_per_pack = 1000;
+  EXPECT_EQ(resolve_parts(training, dataset_, 1), 1);
+  EXPECT_EQ(resolve_parts(training, dataset_, 3), 3);
+
+  // Lengths are 1 to 12 and each occurs three or four times: the eight longest of the file have 12 x 3 + 11 x 3 + 10 x
+  // 2 tokens or a little more.
+  training.max_tokens_per_pack = 60;
+  const int parts = resolve_parts(training, dataset_, 1);
+  EXPECT_EQ(parts, 2);
+  EXPECT_EQ(resolve_parts(training, dataset_, 3), 3);
+  training.max_tokens_per_pack = 1;
+  EXPECT_EQ(resolve_parts(training, dataset_, 3), 9);
+}
+
+TEST_F(ToyTraining, RefusesPartsThatCannotBeShared) {
+  const auto message = [&](int parts, bool deterministic, int ranks) -> std::string {
+    TrainingSection training;
+    training.parts = parts;
+    training.deterministic = deterministic;
+    try {
+      resolve_parts(training, dataset_, ranks);
+    } catch (const ConfigError& error) {
+      return error.what();
+    }
+    return "no error";
+  };
+
+  EXPECT_EQ(message(6, false, 3), "no error");
+  EXPECT_NE(message(4, false, 3).find("set it to 6"), std::string::npos);
+  EXPECT_EQ(message(4, true, 2), "no error");
+  EXPECT_NE(message(6, true, 2).find("power of two"), std::string::npos);
+  EXPECT_NE(message(4, true, 3).find("power of two of data ranks"), std::string::npos);
+  EXPECT_NE(message(2, true, 4).find("power of two that 4 divides"), std::string::npos);
+  EXPECT_NE(message(0, true, 2).find("set training.parts = 4"), std::string::npos);
+  EXPECT_NE(message(-1, false, 1).find("must not be negative"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace meshfold::jobs

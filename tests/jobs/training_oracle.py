@@ -1,0 +1,77 @@
+"""Reference values of training's small parts: torch.optim.AdamW, transformers' schedules, scikit-learn's scores.
+
+Usage: training_oracle.py DIRECTORY; writes DIRECTORY/training.json, whose numbers are exact (fp32 values printed as doubles).
+"""
+import json
+import pathlib
+import sys
+
+import numpy
+import sklearn.metrics
+import torch
+import transformers
+
+
+def adamw():
+    torch.manual_seed(1)
+    shapes = {"matrix.weight": (7, 5), "matrix.bias": (7,), "table.weight": (13, 3)}
+    parameters = {name: torch.nn.Parameter(torch.randn(shape)) for name, shape in shapes.items()}
+    start = {name: p.detach().flatten().tolist() for name, p in parameters.items()}
+    optimizer = torch.optim.AdamW(
+        [{"params": [p for n, p in parameters.items() if not n.endswith("bias")], "weight_decay": 0.1},
+         {"params": [p for n, p in parameters.items() if n.endswith("bias")], "weight_decay": 0.0}],
+        lr=0.02, betas=(0.9, 0.98), eps=1e-6)
+    steps = []
+    for step in range(20):
+        learning_rate = 0.02 * (1 - step / 25)
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate
+        for p in parameters.values():
+            p.grad = torch.randn(p.shape) * 3.0 ** (step % 5 - 2)
+        gradient = {name: p.grad.flatten().tolist() for name, p in parameters.items()}
+        # Clipping: what the optimizer sees is scaled, what is handed over is not.
+        norm = torch.nn.utils.clip_grad_norm_(parameters.values(), 2.0)
+        optimizer.step()
+        steps.append({"learning_rate": learning_rate, "norm": norm.item(), "gradient": gradient,
+                      "value": {name: p.detach().flatten().tolist() for name, p in parameters.items()}})
+    return {"shapes": shapes, "start": start, "max_norm": 2.0, "steps": steps}
+
+
+def schedules():
+    cases = []
+    for num_steps, ratio in [(100, 0.1), (33, 0.1), (7, 0.5), (10, 0.0), (1, 0.1), (281, 0.06)]:
+        # transformers 5 takes a share of the steps through the same argument as a number of steps.
+        warmup = transformers.TrainingArguments(output_dir="unused", warmup_steps=ratio, use_cpu=True).get_warmup_steps(num_steps)
+        for kind, make in [("linear", transformers.get_linear_schedule_with_warmup),
+                           ("constant", transformers.get_constant_schedule_with_warmup)]:
+            optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+            scheduler = make(optimizer, warmup, num_steps) if kind == "linear" else make(optimizer, warmup)
+            factors = []
+            for _ in range(num_steps):
+                factors.append(scheduler.get_last_lr()[0])
+                optimizer.step()
+                scheduler.step()
+            cases.append({"kind": kind, "num_steps": num_steps, "warmup_ratio": ratio, "factors": factors})
+    return cases
+
+
+def scores():
+    random = numpy.random.default_rng(3)
+    predicted = random.normal(size=(101, 4)).astype(numpy.float32)
+    wanted = (predicted + random.normal(size=(101, 4))).astype(numpy.float32)
+    rmse = sklearn.metrics.root_mean_squared_error(wanted.astype(float), predicted.astype(float), multioutput="raw_values")
+    logits = (random.normal(size=(77, 5)) * 4).astype(numpy.float32)
+    labels = random.integers(0, 5, size=77)
+    wide = logits.astype(float)
+    exponentials = numpy.exp(wide - wide.max(1, keepdims=True))
+    probabilities = exponentials / exponentials.sum(1, keepdims=True)
+    return {"predicted": predicted.tolist(), "wanted": wanted.tolist(), "rmse": rmse.tolist(), "mcrmse": float(rmse.mean()),
+            "logits": logits.tolist(), "labels": labels.tolist(),
+            "log_loss": sklearn.metrics.log_loss(labels, probabilities, labels=list(range(5))),
+            "accuracy": sklearn.metrics.accuracy_score(labels, probabilities.argmax(1))}
+
+
+directory = pathlib.Path(sys.argv[1])
+directory.mkdir(parents=True, exist_ok=True)
+reference = {"adamw": adamw(), "schedules": schedules(), "scores": scores()}
+(directory / "training.json").write_text(json.dumps(reference))
