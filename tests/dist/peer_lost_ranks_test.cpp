@@ -77,7 +77,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"Receive", "receive of 4 bytes from rank",
                          [](ProcessGroup& g) { g.receive(at::ones({1}), g.size() - 1, 0)->wait(); }},
                     Case{"Barrier", "barrier", [](ProcessGroup& g) { g.barrier(); }}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& instance) { return instance.param.name; });
 
 TEST(SlowPeer, IsWaitedForWhileItKeepsItsDeadline) {
   const auto communicator = fresh_communicator();
