@@ -22,14 +22,17 @@ constexpr std::int64_t kSizes[] = {0, 1, 5, 1000,
 
 std::unique_ptr<ProcessGroup> world() { return make_mpi_process_group(rank_environment().world(), "world"); }
 
-/// Values that a different order of addition would change: 24 random bits, signed, over 2^20 magnitudes. Every rank can
+/// Values that a different order of addition would change: 24 random bits, signed, over more magnitudes than
+/// the mantissa holds. Every rank can
 /// make every rank's.
 at::Tensor values_of(int rank, std::int64_t size, at::ScalarType type) {
   at::Tensor values = at::empty({size}, at::kDouble);
   auto* out = values.data_ptr<double>();
+  const std::uint32_t magnitudes = type == at::kDouble ? 60 : 20;  // beyond the mantissa of the type
   for (std::int64_t i = 0; i < size; ++i) {
     const auto draws = philox4x32_10({static_cast<std::uint32_t>(i), 0, 0, 0}, {static_cast<std::uint32_t>(rank), 9});
-    const double magnitude = at::isIntegralType(type, false) ? 1.0 : std::ldexp(1.0, static_cast<int>(draws[1] % 20));
+    const double magnitude =
+        at::isIntegralType(type, false) ? 1.0 : std::ldexp(1.0, static_cast<int>(draws[1] % magnitudes));
     out[i] = (static_cast<double>(draws[0] >> 8) - double{1 << 23}) * magnitude;
   }
   return values.to(type);
