@@ -9,7 +9,7 @@ namespace meshfold::jobs {
 ProgressBoard::ProgressBoard(Console& console, int rank, std::filesystem::path run,
                              const std::vector<std::string>& job_names)
     : console_(console), speaks_(rank == 0), run_(std::move(run)) {
-  for (const auto& name : job_names) jobs_.push_back({name, false, {}});
+  for (const auto& name : job_names) jobs_.push_back({name, std::filesystem::exists(run_ / name / "done.json"), {}});
 }
 
 void ProgressBoard::refresh() {

@@ -1,13 +1,12 @@
 #include "jobs/cv/startup_facts.hpp"
 
-#include <ATen/Version.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <set>
 
 #include "jobs/cv/job.hpp"
 #include "jobs/train/trainer.hpp"
+#include "models/ops/instruction_set.hpp"
 
 namespace meshfold::jobs {
 namespace {
@@ -86,9 +85,8 @@ Facts model_facts(const RunConfig& config, const models::LoadedModel& loaded) {
                  std::to_string(head.labels.size()) +
                  (head.task == models::Task::kRegression ? " regression targets" : " classes");
   const auto precision =
-      std::string(config.precision == Precision::kBf16 ? "bf16 matrix products, fp32 masters, norms, softmax and sums"
-                                                       : "fp32") +
-      " (kernels: " + at::get_cpu_capability() + ")";
+      std::string(config.precision == Precision::kBf16 ? "bf16 (fp32 masters, norms, softmax, sums)" : "fp32") + "; " +
+      models::ops::kernel_paths();
   return {{"model", model},
           {"head", outputs},
           {"left out", shorten(loaded.report.left_out)},
