@@ -13,9 +13,10 @@ namespace meshfold::jobs {
 /// What a text table is used for: training tables have targets, folds and groups; test tables need only id and text.
 enum class TableRole { kTrain, kTest };
 
-/// The tokenized form of a CSV file: found in the cache by content hash (bytes, columns, tokenizer, max length, format version), or made by all ranks of
-/// the world together: each tokenizes a contiguous share of the rows, and the ranks write one HDF5 file in parallel (temporary name, sync, rename). Collective over the world.
-/// Throws data::InputError for a missing column, empty text, repeated id, a target that is no number, naming row and column.
+/// The tokenized form of a CSV file: found in the cache by content hash (bytes, columns, tokenizer, max length, format
+/// version), or made by all ranks of the world together: each tokenizes a contiguous share of the rows, and the ranks
+/// write one HDF5 file in parallel (temporary name, sync, rename). Collective over the world. Throws data::InputError
+/// for a missing column, empty text, repeated id, a target that is no number, naming row and column.
 struct PreparedDataset {
   data::Dataset dataset;
   std::filesystem::path file;
@@ -23,6 +24,7 @@ struct PreparedDataset {
   bool from_cache = false;
   double seconds = 0;
 };
-PreparedDataset prepare_dataset(const RunConfig& config, const std::filesystem::path& table, TableRole role, RunEnvironment& environment);
+PreparedDataset prepare_dataset(const RunConfig& config, const std::filesystem::path& table, TableRole role,
+                                RunEnvironment& environment);
 
 }  // namespace meshfold::jobs
