@@ -9,9 +9,10 @@
 #include "models/forward_context.hpp"
 #include "models/packed_input.hpp"
 
-/// The blocks that models are made of. Each is one autograd function with a backward by hand; weight gradients go to context.gradients.
-/// Activations are [tokens, width] without padding. In fp32 runs everything is fp32; in bf16 runs block inputs and outputs of
-/// matrix products are bf16 while the residual stream, norms and softmax are fp32. Each block has a twin in plain ops in reference.hpp.
+/// The blocks that models are made of. Each is one autograd function with a backward by hand; weight gradients go to
+/// context.gradients. Activations are [tokens, width] without padding. In fp32 runs everything is fp32; in bf16 runs
+/// block inputs and outputs of matrix products are bf16 while the residual stream, norms and softmax are fp32. Each
+/// block has a twin in plain ops in reference.hpp.
 namespace meshfold::models::ops {
 
 /// Which draws a dropout uses; probability 0 or evaluation mode: none.
@@ -26,28 +27,34 @@ enum class Activation { kNone, kGelu /* erf */, kGeluTanh, kTanh, kRelu };
 at::Tensor linear(const at::Tensor& x, const ParameterView& weight, const ParameterView& bias, Activation activation,
                   const ForwardContext& context);
 
-/// LayerNorm(residual + dropout(x)) in fp32, as BERT's output blocks. x [T, H] compute type; residual fp32 [T, H]; result fp32.
-at::Tensor add_norm(const at::Tensor& x, const at::Tensor& residual, const ParameterView& gamma, const ParameterView& beta,
-                    double epsilon, const DropoutSite& dropout, const PackedInput& input, const ForwardContext& context);
+/// LayerNorm(residual + dropout(x)) in fp32, as BERT's output blocks. x [T, H] compute type; residual fp32 [T, H];
+/// result fp32.
+at::Tensor add_norm(const at::Tensor& x, const at::Tensor& residual, const ParameterView& gamma,
+                    const ParameterView& beta, double epsilon, const DropoutSite& dropout, const PackedInput& input,
+                    const ForwardContext& context);
 
 /// dropout(LayerNorm(word[token] + position[pos] + segment[seg])), fp32 [T, H].
 at::Tensor embed(const PackedInput& input, const ParameterView& words, const ParameterView& positions,
                  const ParameterView& segments, const ParameterView& gamma, const ParameterView& beta, double epsilon,
                  const DropoutSite& dropout, const ForwardContext& context);
 
-/// Softmax attention within each input. qkv [T, 3 H] (query, key, value side by side); scale 1/sqrt(H / heads); dropout on the probabilities.
-/// Result [T, H]. Never holds scores over the whole pack: one input at a time, recomputed in backward from the saved log-sum-exp.
-at::Tensor attention(const at::Tensor& qkv, std::int64_t num_heads, const DropoutSite& dropout, const PackedInput& input,
-                     const ForwardContext& context);
+/// Softmax attention within each input. qkv [T, 3 H] (query, key, value side by side); scale 1/sqrt(H / heads); dropout
+/// on the probabilities. Result [T, H]. Never holds scores over the whole pack: one input at a time, recomputed in
+/// backward from the saved log-sum-exp.
+at::Tensor attention(const at::Tensor& qkv, std::int64_t num_heads, const DropoutSite& dropout,
+                     const PackedInput& input, const ForwardContext& context);
 
 /// First token of each input: [T, H] -> [S, H].
 at::Tensor pool_cls(const at::Tensor& hidden, const PackedInput& input);
 /// Mean over each input's tokens, [S, H].
 at::Tensor pool_mean(const at::Tensor& hidden, const PackedInput& input);
 /// Dropout on pooled rows [S, H] (purpose kHeadDropout).
-at::Tensor dropout_rows(const at::Tensor& x, const DropoutSite& dropout, const PackedInput& input, const ForwardContext& context);
+at::Tensor dropout_rows(const at::Tensor& x, const DropoutSite& dropout, const PackedInput& input,
+                        const ForwardContext& context);
 
-/// 0 or `scale` for each element of [T, width]: counter (step, philox row, position, column / 8). What the blocks apply, for tests and reference.
-at::Tensor hidden_dropout_mask(std::int64_t width, const DropoutSite& dropout, const PackedInput& input, const DrawContext& draws);
+/// 0 or `scale` for each element of [T, width]: counter (step, philox row, position, column / 8). What the blocks
+/// apply, for tests and reference.
+at::Tensor hidden_dropout_mask(std::int64_t width, const DropoutSite& dropout, const PackedInput& input,
+                               const DrawContext& draws);
 
 }  // namespace meshfold::models::ops

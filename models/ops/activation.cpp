@@ -1,0 +1,162 @@
+#include "models/ops/activation.hpp"
+
+#include <ATen/ATen.h>
+
+#include "models/ops/chunks.hpp"
+#include "models/ops/instruction_set.hpp"
+#include "models/ops/vector_math.hpp"
+
+namespace meshfold::models::ops {
+namespace {
+
+constexpr float kSqrtTwoOverPi = 0.79788456080286536F, kInverseSqrtTwoPi = 0.39894228040143268F, kGeluCubic = 0.044715F;
+
+template <Activation kActivation>
+[[gnu::always_inline]] inline float value_of(float z) {
+  if constexpr (kActivation == Activation::kGelu) return z * normal_cdf(z, exp_approximate(-0.5F * z * z));
+  if constexpr (kActivation == Activation::kGeluTanh) {
+    return 0.5F * z * (1.0F + tanh_approximate(kSqrtTwoOverPi * (z + kGeluCubic * z * z * z)));
+  }
+  if constexpr (kActivation == Activation::kTanh) return tanh_approximate(z);
+  if constexpr (kActivation == Activation::kRelu) return z > 0.0F ? z : 0.0F;
+  return z;
+}
+
+template <Activation kActivation>
+[[gnu::always_inline]] inline float slope_of(float z) {
+  if constexpr (kActivation == Activation::kGelu) {
+    const float gaussian = exp_approximate(-0.5F * z * z);
+    return normal_cdf(z, gaussian) + z * gaussian * kInverseSqrtTwoPi;
+  }
+  if constexpr (kActivation == Activation::kGeluTanh) {
+    const float t = tanh_approximate(kSqrtTwoOverPi * (z + kGeluCubic * z * z * z));
+    return 0.5F * (1.0F + t) + 0.5F * z * (1.0F - t * t) * kSqrtTwoOverPi * (1.0F + 3.0F * kGeluCubic * z * z);
+  }
+  if constexpr (kActivation == Activation::kTanh) {
+    const float t = tanh_approximate(z);
+    return 1.0F - t * t;
+  }
+  if constexpr (kActivation == Activation::kRelu) return z > 0.0F ? 1.0F : 0.0F;
+  return 1.0F;
+}
+
+template <typename T>
+struct ForwardRows {
+  T* z;
+  T* y;  ///< z itself for kNone
+  const float* bias;
+  std::int64_t width;
+};
+
+template <Activation kActivation>
+struct ForwardKernel {
+  template <typename T>
+  [[gnu::always_inline]] static void run(const ForwardRows<T>& rows, std::int64_t begin, std::int64_t end) {
+    const float* bias = rows.bias;
+    for (std::int64_t r = begin; r < end; ++r) {
+      T *z = rows.z + r * rows.width, *y = rows.y + r * rows.width;
+      for (std::int64_t i = 0; i < rows.width; ++i) z[i] = static_cast<T>(static_cast<float>(z[i]) + bias[i]);
+      if constexpr (kActivation != Activation::kNone) {
+        for (std::int64_t i = 0; i < rows.width; ++i)
+          y[i] = static_cast<T>(value_of<kActivation>(static_cast<float>(z[i])));
+      }
+    }
+  }
+};
+
+template <typename T>
+struct BackwardRows {
+  const T *dy, *z;
+  T* dz;
+  std::int64_t width;
+};
+
+template <Activation kActivation>
+struct BackwardKernel {
+  template <typename T>
+  [[gnu::always_inline]] static void run(const BackwardRows<T>& rows, std::int64_t begin, std::int64_t end,
+                                         float* const& dbias) {
+    float* const sum = dbias;
+    for (std::int64_t r = begin; r < end; ++r) {
+      const T *dy = rows.dy + r * rows.width, *z = rows.z + r * rows.width;
+      T* dz = rows.dz + r * rows.width;
+      for (std::int64_t i = 0; i < rows.width; ++i) {
+        float gradient = static_cast<float>(dy[i]);
+        if constexpr (kActivation != Activation::kNone) {
+          gradient *= slope_of<kActivation>(static_cast<float>(z[i]));
+          dz[i] = static_cast<T>(gradient);
+        }
+        sum[i] += gradient;
+      }
+    }
+  }
+};
+
+template <typename Use>
+void with_activation(Activation activation, const Use& use) {
+  switch (activation) {
+    case Activation::kNone:
+      return use(std::integral_constant<Activation, Activation::kNone>());
+    case Activation::kGelu:
+      return use(std::integral_constant<Activation, Activation::kGelu>());
+    case Activation::kGeluTanh:
+      return use(std::integral_constant<Activation, Activation::kGeluTanh>());
+    case Activation::kTanh:
+      return use(std::integral_constant<Activation, Activation::kTanh>());
+    case Activation::kRelu:
+      return use(std::integral_constant<Activation, Activation::kRelu>());
+  }
+}
+
+template <typename T>
+void forward_typed(at::Tensor& z, at::Tensor& y, const at::Tensor& bias, Activation activation) {
+  const ForwardRows<T> rows{z.mutable_data_ptr<T>(), y.mutable_data_ptr<T>(), bias.const_data_ptr<float>(), z.size(1)};
+  with_activation(activation, [&](auto kind) {
+    for_each_chunk(z.size(0), [&](std::int64_t, std::int64_t begin, std::int64_t end) {
+      run_kernel<ForwardKernel<decltype(kind)::value>>(rows, begin, end);
+    });
+  });
+}
+
+template <typename T>
+void backward_typed(const at::Tensor& dy, const at::Tensor& z, at::Tensor& dz, const at::Tensor& partial,
+                    Activation activation) {
+  const BackwardRows<T> rows{dy.const_data_ptr<T>(), z.const_data_ptr<T>(), dz.mutable_data_ptr<T>(), dy.size(1)};
+  float* sums = partial.mutable_data_ptr<float>();
+  with_activation(activation, [&](auto kind) {
+    for_each_chunk(dy.size(0), [&](std::int64_t chunk, std::int64_t begin, std::int64_t end) {
+      float* const dbias = sums + chunk * rows.width;
+      run_kernel<BackwardKernel<decltype(kind)::value>>(rows, begin, end, dbias);
+    });
+  });
+}
+
+}  // namespace
+
+at::Tensor add_bias_and_activate(at::Tensor z, const at::Tensor& bias, Activation activation) {
+  at::Tensor y = activation == Activation::kNone ? z : at::empty_like(z);
+  if (z.scalar_type() == at::kBFloat16) {
+    forward_typed<at::BFloat16>(z, y, bias, activation);
+  } else {
+    forward_typed<float>(z, y, bias, activation);
+  }
+  return y;
+}
+
+ActivationGradients activation_backward(const at::Tensor& output_gradient, const at::Tensor& z, Activation activation) {
+  const at::Tensor dy = output_gradient.contiguous();
+  ActivationGradients result;
+  const bool linear = activation == Activation::kNone;
+  result.dz = linear ? dy : at::empty_like(dy);
+  const at::Tensor partial = at::zeros({num_chunks(dy.size(0)), dy.size(1)}, dy.options().dtype(at::kFloat));
+  if (dy.scalar_type() == at::kBFloat16) {
+    backward_typed<at::BFloat16>(dy, linear ? dy : z, result.dz, partial, activation);
+  } else {
+    backward_typed<float>(dy, linear ? dy : z, result.dz, partial, activation);
+  }
+  result.bias = at::zeros({dy.size(1)}, partial.options());
+  for (std::int64_t chunk = 0; chunk < partial.size(0); ++chunk) result.bias.add_(partial[chunk]);
+  return result;
+}
+
+}  // namespace meshfold::models::ops

@@ -1,0 +1,151 @@
+#include "models/ops/dropout.hpp"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include <stdexcept>
+#include <string>
+
+#include "models/ops/instruction_set.hpp"
+
+namespace meshfold::models::ops {
+namespace kernels {
+namespace {
+
+void fill_group(const DropoutDraws& draws, std::int64_t i, float* out) {
+  const auto row = draws.first + static_cast<std::uint32_t>(i / draws.groups);
+  const auto group = static_cast<std::uint32_t>(i % draws.groups);
+  const auto words = dist::philox4x32_10({draws.step, draws.philox_row, row, group}, draws.key);
+  for (int j = 0; j < 8; ++j) {
+    out[j] = dist::draw16(words, j) < draws.threshold.threshold ? 0.0F : draws.threshold.scale;
+  }
+}
+
+}  // namespace
+
+void fill_multipliers_portable(const DropoutDraws& draws, float* out) {
+  for (std::int64_t i = 0; i < draws.count * draws.groups; ++i) fill_group(draws, i, out + 8 * i);
+}
+
+#if defined(__x86_64__)
+namespace {
+
+/// High and low halves of a * b for eight 32-bit lanes.
+struct WideProduct {
+  __m256i high, low;
+};
+
+MESHFOLD_TARGET_AVX2 inline void multiply(__m256i a, std::uint32_t b, WideProduct& product) {
+  const __m256i factor = _mm256_set1_epi32(static_cast<int>(b));
+  const __m256i even = _mm256_mul_epu32(a, factor);
+  const __m256i odd = _mm256_mul_epu32(_mm256_srli_epi64(a, 32), factor);
+  product.high = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA);
+  product.low = _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xAA);
+}
+
+/// Ten rounds for eight counters at once; words[w] holds word w of each.
+MESHFOLD_TARGET_AVX2 inline void philox(dist::PhiloxKey key, __m256i (&words)[4]) {
+  for (int round = 0; round < 10; ++round) {
+    WideProduct product0, product1;
+    multiply(words[0], 0xD2511F53u, product0);
+    multiply(words[2], 0xCD9E8D57u, product1);
+    words[0] =
+        _mm256_xor_si256(_mm256_xor_si256(product1.high, words[1]), _mm256_set1_epi32(static_cast<int>(key.low)));
+    words[2] =
+        _mm256_xor_si256(_mm256_xor_si256(product0.high, words[3]), _mm256_set1_epi32(static_cast<int>(key.high)));
+    words[1] = product1.low;
+    words[3] = product0.low;
+    key.low += 0x9E3779B9u;
+    key.high += 0xBB67AE85u;
+  }
+}
+
+/// The 128 bits of one call are its eight 16-bit draws in order (little-endian).
+MESHFOLD_TARGET_AVX2 inline void store_multipliers(__m128i draws, __m256i threshold, __m256 scale, float* out) {
+  const __m256i dropped = _mm256_cmpgt_epi32(threshold, _mm256_cvtepu16_epi32(draws));
+  _mm256_storeu_ps(out, _mm256_andnot_ps(_mm256_castsi256_ps(dropped), scale));
+}
+
+}  // namespace
+
+MESHFOLD_TARGET_AVX2 void fill_multipliers_avx2(const DropoutDraws& draws, float* out) {
+  const std::int64_t total = draws.count * draws.groups;
+  const __m256i threshold = _mm256_set1_epi32(static_cast<int>(draws.threshold.threshold));
+  const __m256 scale = _mm256_set1_ps(draws.threshold.scale);
+  const auto groups = static_cast<std::uint32_t>(draws.groups);
+  std::uint32_t row = draws.first, group = 0;
+  std::int64_t i = 0;
+  for (; i + 8 <= total; i += 8) {
+    alignas(32) std::uint32_t rows[8], columns[8];
+    for (int lane = 0; lane < 8; ++lane) {
+      rows[lane] = row;
+      columns[lane] = group;
+      if (++group == groups) {
+        group = 0;
+        ++row;
+      }
+    }
+    __m256i words[4] = {_mm256_set1_epi32(static_cast<int>(draws.step)),
+                        _mm256_set1_epi32(static_cast<int>(draws.philox_row)),
+                        _mm256_load_si256(reinterpret_cast<const __m256i*>(rows)),
+                        _mm256_load_si256(reinterpret_cast<const __m256i*>(columns))};
+    philox(draws.key, words);
+    // Transpose 4 words x 8 calls, so that each 128-bit lane holds one call.
+    const __m256i low01 = _mm256_unpacklo_epi32(words[0], words[1]), high01 = _mm256_unpackhi_epi32(words[0], words[1]);
+    const __m256i low23 = _mm256_unpacklo_epi32(words[2], words[3]), high23 = _mm256_unpackhi_epi32(words[2], words[3]);
+    const __m256i calls[4] = {_mm256_unpacklo_epi64(low01, low23), _mm256_unpackhi_epi64(low01, low23),
+                              _mm256_unpacklo_epi64(high01, high23), _mm256_unpackhi_epi64(high01, high23)};
+    for (int c = 0; c < 4; ++c) {
+      store_multipliers(_mm256_castsi256_si128(calls[c]), threshold, scale, out + 8 * (i + c));
+      store_multipliers(_mm256_extracti128_si256(calls[c], 1), threshold, scale, out + 8 * (i + c + 4));
+    }
+  }
+  for (; i < total; ++i) fill_group(draws, i, out + 8 * i);
+}
+#else
+void fill_multipliers_avx2(const DropoutDraws& draws, float* out) { fill_multipliers_portable(draws, out); }
+#endif
+
+}  // namespace kernels
+
+Dropout::Dropout(dist::DrawPurpose purpose, const DropoutSite& site, const ForwardContext& context)
+    : key_(dist::make_philox_key(context.draws.seed, purpose, context.draws.pass, site.site)),
+      step_(context.draws.step) {
+  if (!(site.probability >= 0.0 && site.probability < 1.0)) {
+    throw std::invalid_argument("a dropout probability must be in [0, 1), not " + std::to_string(site.probability));
+  }
+  if (context.mode == Mode::kTraining) threshold_ = dist::make_dropout_threshold(site.probability);
+}
+
+void Dropout::fill(std::uint32_t philox_row, std::uint32_t first, std::int64_t count, std::int64_t width,
+                   float* out) const {
+  const kernels::DropoutDraws draws{key_, step_, philox_row, first, count, padded_width(width) / 8, threshold_};
+  if (has_avx2()) {
+    kernels::fill_multipliers_avx2(draws, out);
+  } else {
+    kernels::fill_multipliers_portable(draws, out);
+  }
+}
+
+RowDropout RowDropout::over_tokens(const DropoutSite& site, const PackedInput& input, const ForwardContext& context) {
+  RowDropout result(Dropout(dist::DrawPurpose::kHiddenDropout, site, context));
+  if (!result.active()) return result;
+  const auto* positions = input.positions.const_data_ptr<std::int64_t>();
+  result.positions_.assign(positions, positions + input.num_tokens());
+  result.philox_rows_.reserve(input.num_tokens());
+  for (std::int64_t s = 0; s < input.num_inputs(); ++s) {
+    result.philox_rows_.insert(result.philox_rows_.end(), input.cu_seqlens[s + 1] - input.cu_seqlens[s],
+                               input.philox_rows[s]);
+  }
+  return result;
+}
+
+RowDropout RowDropout::over_inputs(const DropoutSite& site, const PackedInput& input, const ForwardContext& context) {
+  RowDropout result(Dropout(dist::DrawPurpose::kHeadDropout, site, context));
+  result.philox_rows_ = input.philox_rows;
+  result.positions_.assign(input.philox_rows.size(), 0);
+  return result;
+}
+
+}  // namespace meshfold::models::ops

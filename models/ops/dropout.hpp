@@ -1,0 +1,70 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "dist/philox.hpp"
+#include "models/forward_context.hpp"
+#include "models/ops/ops.hpp"
+#include "models/packed_input.hpp"
+
+namespace meshfold::models::ops {
+
+/// The draws of one dropout on one pack: multipliers (0 or 1 / keep probability) made on the spot, in forward and again
+/// in backward; no mask is stored. A multiplier depends on (seed, step, pass, site, Philox row, place), never on the
+/// packing.
+class Dropout {
+ public:
+  /// Inactive in evaluation mode and when the probability rounds to 0.
+  Dropout(dist::DrawPurpose purpose, const DropoutSite& site, const ForwardContext& context);
+
+  bool active() const { return threshold_.threshold != 0; }
+  /// Multipliers of the rows first .. first + count - 1 (third counter word) of input `philox_row`: out [count,
+  /// padded_width(width)].
+  void fill(std::uint32_t philox_row, std::uint32_t first, std::int64_t count, std::int64_t width, float* out) const;
+
+  /// Multiples of eight: one Philox call gives eight draws.
+  static std::int64_t padded_width(std::int64_t width) { return (width + 7) / 8 * 8; }
+
+ private:
+  dist::PhiloxKey key_;
+  std::uint32_t step_;
+  dist::DropoutThreshold threshold_;
+};
+
+/// Hidden or head dropout over the rows of one matrix: row t belongs to input row `philox_rows[t]` at `positions[t]`.
+class RowDropout {
+ public:
+  /// Over the tokens of `input` (hidden dropout).
+  static RowDropout over_tokens(const DropoutSite& site, const PackedInput& input, const ForwardContext& context);
+  /// Over one pooled row an input (head dropout), position 0.
+  static RowDropout over_inputs(const DropoutSite& site, const PackedInput& input, const ForwardContext& context);
+
+  bool active() const { return dropout_.active(); }
+  /// out [padded_width(width)].
+  void fill_row(std::int64_t row, std::int64_t width, float* out) const {
+    dropout_.fill(philox_rows_[row], positions_[row], 1, width, out);
+  }
+
+ private:
+  RowDropout(Dropout dropout) : dropout_(dropout) {}
+
+  Dropout dropout_;
+  std::vector<std::uint32_t> philox_rows_, positions_;
+};
+
+namespace kernels {
+
+/// What both kernels below compute, call by call: counter (step, philox_row, first + i / groups, i % groups) for i <
+/// count * groups.
+struct DropoutDraws {
+  dist::PhiloxKey key;
+  std::uint32_t step, philox_row, first;
+  std::int64_t count, groups;
+  dist::DropoutThreshold threshold;
+};
+void fill_multipliers_portable(const DropoutDraws& draws, float* out);
+void fill_multipliers_avx2(const DropoutDraws& draws, float* out);  ///< Only where has_avx2().
+
+}  // namespace kernels
+}  // namespace meshfold::models::ops

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "models/ops/dropout.hpp"
+
+/// The kernel pair behind add_norm and embed: y = after(LayerNorm(base + before(x))), row by row, fp32 inside.
+namespace meshfold::models::ops {
+
+struct NormInput {
+  at::Tensor base;                     ///< fp32 [rows, width]
+  at::Tensor x;                        ///< fp32 or bf16 [rows, width]; may be undefined: no summand
+  const RowDropout* before = nullptr;  ///< on x
+  const RowDropout* after = nullptr;   ///< on the result
+  at::Tensor gamma, beta;              ///< fp32 [width]
+  double epsilon = 1e-12;
+};
+
+struct NormResult {
+  at::Tensor y;           ///< fp32 [rows, width]
+  at::Tensor normalized;  ///< before gamma and beta, fp32 [rows, width]; kept for backward
+  at::Tensor rstd;        ///< fp32 [rows]; kept for backward
+};
+
+NormResult norm_forward(const NormInput& input);
+
+struct NormGradients {
+  at::Tensor base;         ///< fp32 [rows, width]
+  at::Tensor x;            ///< [rows, width] in x_type; undefined if there was no x
+  at::Tensor gamma, beta;  ///< fp32 [width], rows summed in a fixed order
+};
+
+/// `x_type`: type of the forward's x, or kUndefined.
+NormGradients norm_backward(const at::Tensor& dy, const NormResult& saved, const at::Tensor& gamma,
+                            const RowDropout* before, const RowDropout* after, at::ScalarType x_type);
+
+}  // namespace meshfold::models::ops
