@@ -10,16 +10,22 @@ namespace meshfold::jobs {
 /// One option's resolved value, as the launcher's table gives it.
 struct ResolvedOption {
   enum class Kind { kData, kTraining, kLayout, kOutput };
-  std::string key;     ///< "training.epochs"
-  std::string value;   ///< as written in the INI file
+  std::string key;    ///< "training.epochs"
+  std::string value;  ///< as written in the INI file, before quoting
   Kind kind;
 };
 
-/// Writes or checks `<run>/config.ini` (and run.json with run id, format version, config hash). A changed data or training key of an existing run
-/// is a ConfigError with the list of differences; layout and output keys may change and are rewritten. Rank 0 only.
+/// Writes or checks `<run>/config.ini` and `run.json` (run id, format version, config hash, the data and training
+/// options). A changed data or training key of an existing run is a ConfigError with the list of differences; layout
+/// and output keys may change and are rewritten. Both files are replaced atomically. Throws StorageError if they cannot
+/// be written. Rank 0 only.
 void open_run_directory(const std::filesystem::path& run, const std::vector<ResolvedOption>& options);
 
-/// Hash over the data and training keys; stored in checkpoints.
+/// XXH3-128 over the data and training keys and values, 32 hex digits; stored in checkpoints.
 std::string config_hash(const std::vector<ResolvedOption>& options);
+
+/// The options as INI text, section by section in their order; values are quoted where the reader would otherwise
+/// change them.
+std::string to_ini(const std::vector<ResolvedOption>& options);
 
 }  // namespace meshfold::jobs

@@ -1,1 +1,120 @@
-int main() { return 0; }
+#include <cstdio>
+#include <exception>
+#include <string>
+
+#include "dist/agreement.hpp"
+#include "dist/communicator.hpp"
+#include "dist/environment.hpp"
+#include "dist/mpi_process_group.hpp"
+#include "dist/stop_signal.hpp"
+#include "dist/watchdog.hpp"
+#include "jobs/cv/cross_validation.hpp"
+#include "jobs/error.hpp"
+#include "jobs/predict/predict.hpp"
+#include "jobs/report/console.hpp"
+#include "jobs/run_directory.hpp"
+#include "jobs/run_environment.hpp"
+#include "launcher/checkpoint_command.hpp"
+#include "launcher/command_line.hpp"
+#include "launcher/farewell.hpp"
+#include "launcher/options.hpp"
+#include "launcher/read_config.hpp"
+
+namespace {
+
+using namespace meshfold;
+using jobs::ExitCode;
+
+constexpr auto kStartDeadline = std::chrono::minutes(2);  // until the config says run.deadline_s
+
+void print(const dist::Environment& mpi, const std::string& text) {
+  if (mpi.rank() == 0) std::fputs(text.c_str(), stdout);
+}
+
+ExitCode run_job(const std::string& command, const jobs::RunConfig& config, jobs::RunEnvironment& environment) {
+  if (command == "cv") return jobs::run_cross_validation(config, environment);
+  if (command == "train") return jobs::run_training(config, environment);
+  if (command == "predict") return jobs::run_predict(config, environment);
+  if (command == "export") return jobs::run_export(config, environment);
+  return jobs::run_tokenize(config, environment);
+}
+
+/// Rank 0 reads the config, since only it is sure to see the files and one CPU must decide what `auto` means; the
+/// others take its text.
+jobs::RunConfig shared_config(const launcher::CommandLine& line, dist::Environment& mpi, dist::ProcessGroup& world) {
+  std::string text;
+  dist::agree(world, "read the config", [&] {
+    if (mpi.rank() == 0) text = launcher::to_text(launcher::read_config(line, mpi.size()));
+  });
+  return launcher::from_text(world.broadcast_bytes(text, 0));
+}
+
+/// Only what trains owns a run directory; the others may write into one without changing what it is.
+void open_run(const std::string& command, const jobs::RunConfig& config, const dist::Environment& mpi,
+              dist::ProcessGroup& world, jobs::Console& console) {
+  dist::agree(world, "open the run directory", [&] {
+    if (mpi.rank() == 0 && (command == "cv" || command == "train")) {
+      jobs::open_run_directory(config.run.directory, launcher::resolved_options(config));
+    }
+  });
+  dist::agree(world, "open the log", [&] { console.open_log(config.run.directory); });
+}
+
+ExitCode run(const launcher::CommandLine& line, dist::Environment& mpi, jobs::Console& console) {
+  const auto world = dist::make_mpi_process_group(mpi.world(), "world");
+  if (line.command->name == "checkpoint") {
+    auto code = ExitCode::kDone;
+    dist::agree(*world, "look at the checkpoints", [&] {
+      if (mpi.rank() == 0) code = launcher::run_checkpoint_command(line.words, console);
+    });
+    return code;  // rank 0's is the one that counts
+  }
+  const jobs::RunConfig config = shared_config(line, mpi, *world);
+  mpi.set_deadline(std::chrono::milliseconds(static_cast<long long>(config.run.deadline_s * 1000)));
+  open_run(line.command->name, config, mpi, *world, console);
+
+  dist::Watchdog watchdog(mpi.rank());
+  const dist::StopSignals signals;
+  jobs::RunEnvironment environment{mpi, watchdog, console, dist::stop_signal_received};
+  return run_job(line.command->name, config, environment);
+}
+
+ExitCode answer(int argc, char** argv, dist::Environment& mpi, jobs::Console& console) {
+  const auto line = launcher::parse_command_line(argc, argv);  // every rank has the same words
+  if (line.version) {
+    print(mpi, "meshfold " MESHFOLD_VERSION "\n");
+  } else if (line.command == nullptr || (line.help && !line.command->takes_options)) {
+    print(mpi, launcher::general_help());
+  } else if (line.help) {
+    print(mpi, "meshfold " + line.command->name + ": " + line.command->summary + "\n" +
+                   launcher::help_of_command(line.command->name));
+  } else if (line.command->name == "options") {
+    print(mpi, launcher::options_as_markdown());
+  } else {
+    return run(line, mpi, console);
+  }
+  return ExitCode::kDone;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  dist::set_exit_code_table([](const std::exception& error) { return static_cast<int>(jobs::exit_code_of(error)); });
+  int code = static_cast<int>(ExitCode::kInternal), rank = 0;
+  try {
+    dist::Environment mpi(argc, argv, kStartDeadline);
+    rank = mpi.rank();
+    jobs::Console console(rank);
+    launcher::Farewell farewell(mpi);
+    try {
+      code = static_cast<int>(answer(argc, argv, mpi, console));
+    } catch (const std::exception& error) {
+      code = farewell.conclude(error, console);
+    }
+  } catch (const std::exception& error) {  // MPI itself could not start or end
+    std::fprintf(stderr, "meshfold: %s\n", error.what());
+    return static_cast<int>(jobs::exit_code_of(error));
+  }
+  // All ranks came this far together; mpirun would kill the rest at the first code that is not 0, so one rank tells it.
+  return rank == 0 ? code : 0;
+}

@@ -1,0 +1,153 @@
+#include "jobs/run_directory.hpp"
+
+#include <xxhash.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "jobs/error.hpp"
+
+namespace meshfold::jobs {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+constexpr int kFormatVersion = 1;
+
+bool is_fixed(const ResolvedOption& option) {
+  return option.kind == ResolvedOption::Kind::kData || option.kind == ResolvedOption::Kind::kTraining;
+}
+
+bool needs_quotes(const std::string& value) {
+  if (value.empty()) return false;
+  const auto is_blank = [](char c) { return c == ' ' || c == '\t'; };
+  if (is_blank(value.front()) || is_blank(value.back()) || value.front() == '"') return true;
+  for (std::size_t i = 0; i < value.size(); ++i) {
+    if ((value[i] == '#' || value[i] == ';') && (i == 0 || is_blank(value[i - 1]))) return true;
+  }
+  return false;
+}
+
+std::string quoted(const std::string& value) {
+  std::string text = "\"";
+  for (const char c : value) {
+    if (c == '"' || c == '\\') text += '\\';
+    text += c;
+  }
+  return text + "\"";
+}
+
+void replace_file(const fs::path& file, const std::string& contents) {
+  const fs::path temporary = file.string() + ".tmp";
+  errno = 0;
+  {
+    std::ofstream out(temporary, std::ios::binary | std::ios::trunc);
+    out << contents << std::flush;
+    if (!out) throw StorageError(temporary.string() + ": cannot write: " + std::strerror(errno));
+  }
+  std::error_code error;
+  fs::rename(temporary, file, error);
+  if (error) throw StorageError(file.string() + ": cannot replace: " + error.message());
+}
+
+std::string new_run_id() {
+  std::random_device entropy;
+  char text[20];
+  std::snprintf(text, sizeof text, "%08x%08x", entropy(), entropy());
+  return text;
+}
+
+Json fixed_options(const std::vector<ResolvedOption>& options) {
+  Json fixed = Json::object();
+  for (const ResolvedOption& option : options) {
+    if (is_fixed(option)) fixed[option.key] = option.value;
+  }
+  return fixed;
+}
+
+std::string shown(const Json& options, const std::string& key) {
+  const auto found = options.find(key);
+  return found == options.end() ? "nothing" : found->dump();
+}
+
+std::vector<std::string> differences(const Json& before, const Json& now, const fs::path& run) {
+  std::vector<std::string> faults;
+  const auto note = [&](const std::string& key) {
+    faults.push_back(key + ": " + run.string() + " was started with " + shown(before, key) + ", now it is " +
+                     shown(now, key));
+  };
+  for (const auto& [key, value] : now.items()) {
+    if (!before.contains(key) || before[key] != value) note(key);
+  }
+  for (const auto& [key, value] : before.items()) {
+    if (!now.contains(key)) note(key);
+  }
+  if (!faults.empty())
+    faults.push_back("a run keeps its data and training options; take another --run directory, or set them back");
+  return faults;
+}
+
+/// run.json of an earlier start, checked for its format.
+Json read_run_json(const fs::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  const Json run = Json::parse(in, nullptr, /*allow_exceptions=*/false);
+  const bool is_whole = run.is_object() && run.contains("format") && run.contains("id") && run.contains("options") &&
+                        run["options"].is_object();
+  if (!is_whole) throw ConfigError(file.string() + ": is not a run.json of meshfold; take another --run directory");
+  if (run["format"] != kFormatVersion) {
+    throw ConfigError(file.string() + ": has format " + run["format"].dump() + ", this program writes format " +
+                      std::to_string(kFormatVersion) + "; take another --run directory");
+  }
+  return run;
+}
+
+}  // namespace
+
+void open_run_directory(const fs::path& run, const std::vector<ResolvedOption>& options) {
+  std::error_code error;
+  fs::create_directories(run, error);
+  if (error) throw StorageError(run.string() + ": cannot make the run directory: " + error.message());
+  const fs::path file = run / "run.json";
+  const Json fixed = fixed_options(options);
+  std::string id = new_run_id();
+  if (fs::exists(file)) {
+    const Json before = read_run_json(file);
+    const auto faults = differences(before["options"], fixed, run);
+    if (!faults.empty()) throw ConfigError(faults);
+    id = before["id"].get<std::string>();
+  }
+  const Json now = {{"format", kFormatVersion}, {"id", id}, {"config_hash", config_hash(options)}, {"options", fixed}};
+  // config.ini first: a directory with run.json always has both.
+  replace_file(run / "config.ini", to_ini(options));
+  replace_file(file, now.dump(2) + "\n");
+}
+
+std::string config_hash(const std::vector<ResolvedOption>& options) {
+  const std::string text = fixed_options(options).dump(-1, ' ', false, Json::error_handler_t::replace);
+  const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
+  char digits[33];
+  std::snprintf(digits, sizeof digits, "%016llx%016llx", static_cast<unsigned long long>(hash.high64),
+                static_cast<unsigned long long>(hash.low64));
+  return digits;
+}
+
+std::string to_ini(const std::vector<ResolvedOption>& options) {
+  std::string text, section;
+  for (const ResolvedOption& option : options) {
+    const std::size_t dot = option.key.find('.');
+    if (option.key.substr(0, dot) != section) {
+      section = option.key.substr(0, dot);
+      text += (text.empty() ? "[" : "\n[") + section + "]\n";
+    }
+    text += option.key.substr(dot + 1) + " =" + (option.value.empty() ? "" : " ") +
+            (needs_quotes(option.value) ? quoted(option.value) : option.value) + "\n";
+  }
+  return text;
+}
+
+}  // namespace meshfold::jobs

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "jobs/error.hpp"
+#include "jobs/report/console.hpp"
+
+namespace meshfold::launcher {
+
+/// `meshfold checkpoint list|verify DIR`, with DIR a checkpoint, a job or a run directory. list shows job, step, bytes
+/// and time; verify reads every byte and names each fault: kNoCheckpoint if there is one, or if there is no checkpoint.
+/// Rank 0 only.
+jobs::ExitCode run_checkpoint_command(const std::vector<std::string>& words, jobs::Console& console);
+
+}  // namespace meshfold::launcher

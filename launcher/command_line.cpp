@@ -1,0 +1,158 @@
+#include "launcher/command_line.hpp"
+
+#include <algorithm>
+#include <boost/program_options.hpp>
+#include <sstream>
+
+#include "data/nearest_name.hpp"
+#include "jobs/error.hpp"
+
+namespace meshfold::launcher {
+namespace {
+
+namespace po = boost::program_options;
+
+po::options_description general_options() {
+  po::options_description options("General options");
+  auto add = options.add_options();
+  add("config", po::value<std::string>()->value_name("FILE"), "INI file of options");
+  add("set", po::value<std::vector<std::string>>()->composing()->value_name("section.key=value"),
+      "one option; may be repeated, the last one counts, and all count before the file");
+  add("run", po::value<std::string>()->value_name("DIR"),
+      "run directory: everything is written here, and a run in it continues");
+  add("help", "this text; after a command: its options");
+  add("version", "the version");
+  return options;
+}
+
+std::string suggestion(const std::string& name, const std::vector<std::string>& candidates) {
+  const auto nearest = data::nearest_name(name, candidates);
+  return nearest ? "; did you mean '" + *nearest + "'?" : std::string();
+}
+
+std::vector<std::string> command_names() {
+  std::vector<std::string> names;
+  for (const Command& command : commands()) names.push_back(command.name);
+  return names;
+}
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text;
+}
+
+/// The words that are no options: the command, then its own words.
+void take_words(const std::vector<std::string>& words, CommandLine& line, std::vector<std::string>& faults) {
+  if (words.empty()) {
+    if (!line.help && !line.version) faults.push_back("no command; one of " + joined(command_names()) + ", or --help");
+    return;
+  }
+  line.command = find_command(words.front());
+  if (line.command == nullptr) {
+    faults.push_back("unknown command '" + words.front() + "'" + suggestion(words.front(), command_names()) +
+                     " The commands are " + joined(command_names()));
+    return;
+  }
+  line.words.assign(words.begin() + 1, words.end());
+  if (line.command->arguments.empty() && !line.words.empty()) {
+    faults.push_back("'" + line.words.front() + "' is too much: " + line.command->name +
+                     " takes no further words; options are written --set section.key=value");
+  }
+}
+
+void take_sets(const std::vector<std::string>& sets, CommandLine& line, std::vector<std::string>& faults) {
+  for (const std::string& text : sets) {
+    const std::size_t equals = text.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      faults.push_back("--set " + text + ": expects section.key=value");
+    } else {
+      line.sets.emplace_back(text.substr(0, equals), text.substr(equals + 1));
+    }
+  }
+}
+
+}  // namespace
+
+const std::vector<Command>& commands() {
+  static const std::vector<Command> all = {
+      {"cv", "", "train one model a fold, side by side on groups of ranks; out-of-fold and test predictions", true},
+      {"train", "", "train one model on all ranks and all rows", true},
+      {"predict", "", "predict data.test with a finished run or a plain model directory", true},
+      {"export", "", "write a trained model as a Hugging Face directory", true},
+      {"tokenize", "", "tokenize data.train and data.test into the cache, and nothing else", true},
+      {"checkpoint", "list|verify DIR", "list or verify the checkpoints below a directory", false},
+      {"options", "", "print every option as a Markdown page", false},
+  };
+  return all;
+}
+
+const Command* find_command(const std::string& name) {
+  const auto found = std::ranges::find(commands(), name, &Command::name);
+  return found == commands().end() ? nullptr : &*found;
+}
+
+CommandLine parse_command_line(int argc, const char* const* argv) {
+  const po::options_description options = general_options();
+  std::vector<std::string> faults;
+  CommandLine line;
+  try {
+    // Guessing of abbreviations is off: a script that says --se must not change its meaning with the next option. A
+    // single dash starts no option, so that --set a.b=-1 and words like -1 mean themselves.
+    namespace style = po::command_line_style;
+    const auto parsed = po::command_line_parser(argc, argv)
+                            .options(options)
+                            .style(style::allow_long | style::long_allow_adjacent | style::long_allow_next)
+                            .allow_unregistered()
+                            .run();
+    std::vector<std::string> words;
+    std::vector<std::string> known;
+    for (const auto& option : options.options()) known.push_back("--" + option->long_name());
+    for (const auto& option : parsed.options) {
+      if (option.position_key >= 0) {
+        words.insert(words.end(), option.value.begin(), option.value.end());
+      } else if (option.unregistered) {
+        faults.push_back("unknown option '" + option.original_tokens.front() + "'" +
+                         suggestion(option.original_tokens.front(), known) +
+                         " Options of the run are written --set section.key=value");
+      }
+    }
+    auto registered = parsed;
+    std::erase_if(registered.options,
+                  [](const auto& option) { return option.unregistered || option.position_key >= 0; });
+    po::variables_map values;
+    po::store(registered, values);
+    line.help = values.count("help") > 0;
+    line.version = values.count("version") > 0;
+    if (values.count("config")) line.config_file = values["config"].as<std::string>();
+    if (values.count("run")) line.run_directory = values["run"].as<std::string>();
+    if (values.count("set")) take_sets(values["set"].as<std::vector<std::string>>(), line, faults);
+    take_words(words, line, faults);
+  } catch (const po::error& error) {
+    faults.push_back(std::string(error.what()) + "; see meshfold --help");
+  }
+  if (!faults.empty()) throw jobs::ConfigError(faults);
+  return line;
+}
+
+std::string general_help() {
+  std::ostringstream text;
+  text << "meshfold <command> [--config FILE] [--set section.key=value]... [--run DIR]\n"
+          "On several ranks: mpirun -n RANKS meshfold <command> ...\n\nCommands:\n";
+  for (const Command& command : commands()) {
+    std::string name = command.name + (command.arguments.empty() ? "" : " " + command.arguments);
+    name.resize(std::max<std::size_t>(name.size() + 2, 28), ' ');
+    text << "  " << name << command.summary << "\n";
+  }
+  text << "\n"
+       << general_options()
+       << "\nmeshfold <command> --help lists the command's options. An option is taken from --set, else from the file, "
+          "else "
+          "its default.\n\nExit codes: 0 done, 1 internal fault, 2 usage or config, 3 bad input file, 4 no usable "
+          "checkpoint, "
+          "5 storage,\n  6 peer lost or timed out, 7 numbers went bad, 75 stopped on request with a committed "
+          "checkpoint.\n";
+  return text.str();
+}
+
+}  // namespace meshfold::launcher

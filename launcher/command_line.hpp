@@ -1,0 +1,37 @@
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace meshfold::launcher {
+
+/// A sub-command as the first word of the command line names it.
+struct Command {
+  std::string name;
+  std::string arguments;  ///< "list|verify DIR"; empty for most
+  std::string summary;
+  bool takes_options;  ///< reads a config: --config, --set, --run
+};
+
+/// All commands, in the order in which --help lists them.
+const std::vector<Command>& commands();
+/// nullptr if there is none of that name.
+const Command* find_command(const std::string& name);
+
+/// The words of one invocation, not yet looked up in the option table.
+struct CommandLine {
+  const Command* command = nullptr;  ///< nullptr with `help` or `version`
+  std::vector<std::string> words;    ///< what follows the command: "list", "run/fold-0"
+  std::string config_file, run_directory;
+  std::vector<std::pair<std::string, std::string>> sets;  ///< --set key=value, in order
+  bool help = false, version = false;
+};
+
+/// Command and options in any order. Throws jobs::ConfigError that lists every fault.
+CommandLine parse_command_line(int argc, const char* const* argv);
+
+/// `meshfold --help`: usage, commands, general options.
+std::string general_help();
+
+}  // namespace meshfold::launcher

@@ -1,0 +1,346 @@
+#include "launcher/option_value.hpp"
+#include "launcher/options.hpp"
+
+namespace meshfold::launcher {
+namespace {
+
+using jobs::RunConfig;
+using Kind = Option::Kind;
+
+constexpr const char* kAll = "cv train predict export tokenize";
+constexpr const char* kFitting = "cv train";
+constexpr const char* kReading = "cv train predict tokenize";
+constexpr const char* kComputing = "cv train predict";
+constexpr const char* kModel = "cv train predict export";
+
+// Builders, one a type. `member` is a callable from a RunConfig (const or not) to the member's reference.
+
+template <typename Member>
+Option integer(std::string key, Member member, const Range& range, std::string unit, Kind kind, std::string commands,
+               std::string help) {
+  return {key,
+          "integer" + range.in_words(),
+          unit,
+          kind,
+          commands,
+          help,
+          "",
+          [=](RunConfig& config, const std::string& text) {
+            using Integer = std::remove_reference_t<decltype(member(config))>;
+            const Range limits{std::max(range.low, static_cast<double>(std::numeric_limits<Integer>::min())),
+                               std::min(range.high, static_cast<double>(std::numeric_limits<Integer>::max()))};
+            member(config) = static_cast<Integer>(parse_integer(text, limits));
+          },
+          [=](const RunConfig& config) { return std::to_string(member(config)); }};
+}
+
+template <typename Member>
+Option number(std::string key, Member member, const Range& range, std::string unit, Kind kind, std::string commands,
+              std::string help) {
+  return {key,
+          "number" + range.in_words(),
+          unit,
+          kind,
+          commands,
+          help,
+          "",
+          [=](RunConfig& config, const std::string& text) { member(config) = parse_number(text, range); },
+          [=](const RunConfig& config) { return format_number(member(config)); }};
+}
+
+/// A number or nothing, which is written `none`.
+template <typename Member>
+Option optional_number(std::string key, Member member, const Range& range, Kind kind, std::string commands,
+                       std::string help, std::string default_note) {
+  return {key,
+          "number" + range.in_words() + ", or none",
+          "",
+          kind,
+          commands,
+          help,
+          default_note,
+          [=](RunConfig& config, const std::string& text) {
+            if (text == "none" || text.empty()) {
+              member(config) = std::nullopt;
+              return;
+            }
+            try {
+              member(config) = parse_number(text, range);
+            } catch (const std::invalid_argument& expected) {
+              throw std::invalid_argument(std::string(expected.what()) + ", or none");
+            }
+          },
+          [=](const RunConfig& config) { return member(config) ? format_number(*member(config)) : "none"; }};
+}
+
+template <typename Member>
+Option flag(std::string key, Member member, Kind kind, std::string commands, std::string help) {
+  return {key,
+          "true | false",
+          "",
+          kind,
+          commands,
+          help,
+          "",
+          [=](RunConfig& config, const std::string& text) { member(config) = parse_flag(text); },
+          [=](const RunConfig& config) -> std::string { return member(config) ? "true" : "false"; }};
+}
+
+template <typename Member>
+Option text(std::string key, std::string type, Member member, Kind kind, std::string commands, std::string help,
+            std::string default_note = "") {
+  return {key,
+          type,
+          "",
+          kind,
+          commands,
+          help,
+          default_note,
+          [=](RunConfig& config, const std::string& value) {
+            if (value.find_first_of("\r\n") != std::string::npos)
+              throw std::invalid_argument("text without line breaks");
+            member(config) = value;
+          },
+          [=](const RunConfig& config) { return member(config); }};
+}
+
+template <typename Member, typename Enum>
+Option choice(std::string key, Member member, Names<Enum> names, Kind kind, std::string commands, std::string help,
+              std::string default_note = "") {
+  return {key,
+          choices(names),
+          "",
+          kind,
+          commands,
+          help,
+          default_note,
+          [=](RunConfig& config, const std::string& value) {
+            for (const auto& [name, meaning] : names) {
+              if (name == value) {
+                member(config) = meaning;
+                return;
+              }
+            }
+            throw std::invalid_argument("one of " + choices(names));
+          },
+          [=](const RunConfig& config) -> std::string {
+            for (const auto& [name, meaning] : names) {
+              if (meaning == member(config)) return name;
+            }
+            return {};
+          }};
+}
+
+#define MEMBER(path) \
+  [](auto& c) -> auto& { return c.path; }
+
+Option precision() {
+  using jobs::Precision;
+  const Names<Precision> names = {{"fp32", Precision::kFp32}, {"bf16", Precision::kBf16}};
+  Option option =
+      choice("precision.compute", MEMBER(precision), names, Kind::kTraining, kComputing,
+             "matrix products; auto takes bf16 where the first rank's CPU multiplies bf16 natively, else fp32");
+  option.type += " | auto";
+  option.set = [plain = option.set](RunConfig& config, const std::string& value) {
+    if (value != "fp32" && value != "bf16" && value != "auto") throw std::invalid_argument("one of fp32 | bf16 | auto");
+    plain(config, value != "auto" ? value : cpu_multiplies_bf16() ? "bf16" : "fp32");
+  };
+  return option;
+}
+
+Option targets() {
+  return {"data.targets",
+          "column names, comma-separated",
+          "",
+          Kind::kData,
+          kFitting,
+          "value columns (regression), or the one column of class names (classification)",
+          "",
+          [](RunConfig& config, const std::string& value) { config.data.targets = parse_list(value); },
+          [](const RunConfig& config) { return format_list(config.data.targets); }};
+}
+
+Option read() {
+  Option option = text("data.read", "mapped | memory", MEMBER(data.read), Kind::kLayout, kReading,
+                       "map the tokenized file, or copy it into memory (network file systems)");
+  option.set = [](RunConfig& config, const std::string& value) {
+    if (value != "mapped" && value != "memory") throw std::invalid_argument("one of mapped | memory");
+    config.data.read = value;
+  };
+  return option;
+}
+
+std::vector<Option> run_options() {
+  return {
+      integer("run.seed", MEMBER(run.seed), at_least(0), "", Kind::kTraining, kAll,
+              "folds, sample order, dropout and fresh weights all follow from it"),
+      integer("run.threads", MEMBER(run.threads), at_least(0), "", Kind::kLayout, kAll,
+              "threads per rank; 0: usable cores / ranks of the machine"),
+      number("run.deadline_s", MEMBER(run.deadline_s), above(0), "s", Kind::kLayout, kAll,
+             "longest wait on another rank"),
+  };
+}
+
+std::vector<Option> data_options() {
+  using jobs::EmptyText;
+  return {
+      text("data.train", "CSV file", MEMBER(data.train), Kind::kData, "cv train tokenize", "table to train on"),
+      text("data.test", "CSV file", MEMBER(data.test), Kind::kData, kReading, "table to predict"),
+      text("data.id", "column name", MEMBER(data.id), Kind::kData, kReading, "column of unique ids"),
+      text("data.text", "column name", MEMBER(data.text), Kind::kData, kReading, "column of the text"),
+      text("data.text_pair", "column name", MEMBER(data.text_pair), Kind::kData, kReading,
+           "column of a second segment"),
+      targets(),
+      text("data.group", "column name", MEMBER(data.group), Kind::kData, kFitting,
+           "rows of one group share a fold (cv.strategy = group)"),
+      text("data.fold", "column name", MEMBER(data.fold), Kind::kData, kFitting,
+           "fold of each row (cv.strategy = column); train validates on the rows of fold 0"),
+      choice("data.empty_text", MEMBER(data.empty_text),
+             Names<EmptyText>{{"error", EmptyText::kError}, {"keep", EmptyText::kKeep}}, Kind::kData, kReading,
+             "what a row without text means"),
+      text("data.sample_submission", "CSV file", MEMBER(data.sample_submission), Kind::kOutput, "cv",
+           "submission.csv follows its header and ids"),
+      read(),
+      text("data.cache", "directory", MEMBER(data.cache), Kind::kOutput, kReading, "where tokenized tables are kept",
+           "<run>/data"),
+      integer("tokenizer.max_length", MEMBER(tokenizer.max_length), at_least(3), "tokens", Kind::kData, kReading,
+              "longer texts are cut; special tokens count"),
+  };
+}
+
+std::vector<Option> model_options() {
+  using models::LossKind, models::Pooling, models::Task;
+  const Range probability = from_to_below(0, 1);
+  return {
+      text("model.path", "directory", MEMBER(model.path), Kind::kTraining, kAll,
+           "Hugging Face model directory: config.json, model.safetensors, tokenizer files"),
+      choice("model.task", MEMBER(model.task),
+             Names<Task>{{"regression", Task::kRegression}, {"classification", Task::kClassification}}, Kind::kTraining,
+             kFitting, "what the targets are"),
+      choice("model.pooling", MEMBER(model.pooling), Names<Pooling>{{"cls", Pooling::kCls}, {"mean", Pooling::kMean}},
+             Kind::kTraining, kFitting, "how token vectors become one vector"),
+      optional_number("model.hidden_dropout", MEMBER(model.dropout.hidden), probability, Kind::kTraining, kFitting,
+                      "dropout of hidden states", "config.json"),
+      optional_number("model.attention_dropout", MEMBER(model.dropout.attention), probability, Kind::kTraining,
+                      kFitting, "dropout of attention weights", "config.json"),
+      optional_number("model.head_dropout", MEMBER(model.head_dropout), probability, Kind::kTraining, kFitting,
+                      "dropout before the classifier", "config.json"),
+      choice("loss.kind", MEMBER(loss.kind),
+             Names<LossKind>{{"mse", LossKind::kMeanSquaredError},
+                             {"smooth_l1", LossKind::kSmoothL1},
+                             {"cross_entropy", LossKind::kCrossEntropy}},
+             Kind::kTraining, kFitting, "what training makes small", "mse; cross_entropy for classification"),
+      number("loss.label_smoothing", MEMBER(loss.label_smoothing), probability, "", Kind::kTraining, kFitting,
+             "share of each label spread over all classes (cross_entropy)"),
+      number("loss.beta", MEMBER(loss.beta), above(0), "", Kind::kTraining, kFitting,
+             "where smooth_l1 turns from quadratic to linear"),
+  };
+}
+
+std::vector<Option> training_options() {
+  using jobs::ScheduleKind;
+  return {
+      number("optimizer.learning_rate", MEMBER(optimizer.learning_rate), above(0), "", Kind::kTraining, kFitting,
+             "peak learning rate of AdamW"),
+      number("optimizer.weight_decay", MEMBER(optimizer.weight_decay), at_least(0), "", Kind::kTraining, kFitting,
+             "decoupled weight decay; biases and norms are left out"),
+      number("optimizer.beta1", MEMBER(optimizer.beta1), from_to_below(0, 1), "", Kind::kTraining, kFitting,
+             "decay of the first moment"),
+      number("optimizer.beta2", MEMBER(optimizer.beta2), from_to_below(0, 1), "", Kind::kTraining, kFitting,
+             "decay of the second moment"),
+      number("optimizer.epsilon", MEMBER(optimizer.epsilon), above(0), "", Kind::kTraining, kFitting,
+             "added to the root of the second moment"),
+      choice("schedule.kind", MEMBER(schedule.kind),
+             Names<ScheduleKind>{{"linear", ScheduleKind::kLinear}, {"constant", ScheduleKind::kConstant}},
+             Kind::kTraining, kFitting, "learning rate after warm-up: falling to 0, or level"),
+      number("schedule.warmup_ratio", MEMBER(schedule.warmup_ratio), between(0, 1), "", Kind::kTraining, kFitting,
+             "share of all steps in which the learning rate rises from 0"),
+      integer("training.epochs", MEMBER(training.epochs), at_least(1), "", Kind::kTraining, kFitting,
+              "passes over the training rows"),
+      integer("training.max_steps", MEMBER(training.max_steps), at_least(0), "steps", Kind::kTraining, kFitting,
+              "ends training early, and the schedule with it; 0: no limit"),
+      integer("training.batch_size", MEMBER(training.batch_size), at_least(1), "samples", Kind::kTraining, kFitting,
+              "samples of one optimizer step, over all ranks of the job"),
+      integer("training.parts", MEMBER(training.parts), at_least(0), "packs", Kind::kLayout, kFitting,
+              "packs a step is cut into; 0: as few as max_tokens_per_pack allows"),
+      integer("training.max_tokens_per_pack", MEMBER(training.max_tokens_per_pack), at_least(1), "tokens",
+              Kind::kLayout, kFitting, "bounds memory when training.parts = 0"),
+      flag("training.deterministic", MEMBER(training.deterministic), Kind::kTraining, kFitting,
+           "the same bits on 1, 2, 4 ... data ranks; needs training.parts and run.threads"),
+      flag("training.drop_last", MEMBER(training.drop_last), Kind::kTraining, kFitting,
+           "leave out an epoch's last step if it is short"),
+      number("training.max_grad_norm", MEMBER(training.max_grad_norm), at_least(0), "", Kind::kTraining, kFitting,
+             "gradients are scaled down to this norm; 0: never"),
+      precision(),
+  };
+}
+
+std::vector<Option> layout_options() {
+  return {
+      integer("mesh.data", MEMBER(mesh.data), at_least(0), "ranks", Kind::kLayout, kComputing,
+              "data ranks of a job; 0: all of the job's ranks"),
+      integer("mesh.pipeline", MEMBER(mesh.pipeline), at_least(1), "ranks", Kind::kLayout, kComputing,
+              "pipeline stages"),
+      integer("mesh.tensor", MEMBER(mesh.tensor), at_least(1), "ranks", Kind::kLayout, kComputing, "tensor ranks"),
+  };
+}
+
+std::vector<Option> cv_options() {
+  using jobs::FoldStrategy, jobs::Select;
+  return {
+      integer("cv.folds", MEMBER(cv.folds), between(2, 1000), "folds", Kind::kTraining, "cv", "number of folds"),
+      choice("cv.strategy", MEMBER(cv.strategy),
+             Names<FoldStrategy>{
+                 {"kfold", FoldStrategy::kKFold}, {"group", FoldStrategy::kGroup}, {"column", FoldStrategy::kColumn}},
+             Kind::kTraining, "cv", "rows at random, whole groups of data.group, or as data.fold says"),
+      integer("cv.groups", MEMBER(cv.groups), at_least(0), "groups", Kind::kLayout, "cv",
+              "groups of ranks that run folds side by side; 0: the smaller of folds and ranks"),
+      choice("cv.select", MEMBER(cv.select), Names<Select>{{"best", Select::kBest}, {"last", Select::kLast}},
+             Kind::kTraining, kFitting, "which epoch's weights predict: the best on the validation rows, or the last"),
+      optional_number("cv.clip_min", MEMBER(cv.clip_min), any_number(), Kind::kOutput, "cv predict",
+                      "smallest predicted value that is written", ""),
+      optional_number("cv.clip_max", MEMBER(cv.clip_max), any_number(), Kind::kOutput, "cv predict",
+                      "largest predicted value that is written", ""),
+  };
+}
+
+std::vector<Option> output_options() {
+  using jobs::PredictOutput;
+  return {
+      integer("checkpoint.every_steps", MEMBER(checkpoint.every_steps), at_least(0), "steps", Kind::kOutput, kFitting,
+              "commit a checkpoint every so many steps, besides each epoch's end; 0: epoch ends only"),
+      integer("checkpoint.keep_last", MEMBER(checkpoint.keep_last), at_least(1), "", Kind::kOutput, kFitting,
+              "checkpoints kept besides the best"),
+      choice("predict.output", MEMBER(predict.output),
+             Names<PredictOutput>{{"value", PredictOutput::kValue},
+                                  {"probability", PredictOutput::kProbability},
+                                  {"logits", PredictOutput::kLogits}},
+             Kind::kOutput, "predict", "what pred_ columns hold", "value; probability for classification"),
+      integer("predict.max_tokens_per_pack", MEMBER(predict.max_tokens_per_pack), at_least(1), "tokens", Kind::kLayout,
+              kComputing, "bounds memory of evaluation and prediction"),
+      text("export.path", "directory", MEMBER(export_path), Kind::kOutput, "export", "where the model is written",
+           "<run>/model"),
+      text("export.job", "job name", MEMBER(export_job), Kind::kOutput, "export", "whose weights: fold-0, train",
+           "the best fold, or train"),
+      integer("log.every_steps", MEMBER(log.every_steps), at_least(1), "steps", Kind::kOutput, kFitting,
+              "how often metrics.jsonl gets a train line"),
+  };
+}
+
+#undef MEMBER
+
+}  // namespace
+
+const std::vector<Option>& option_table() {
+  static const std::vector<Option> table = [] {
+    std::vector<Option> all;
+    for (const auto& part : {run_options(), data_options(), model_options(), training_options(), layout_options(),
+                             cv_options(), output_options()}) {
+      all.insert(all.end(), part.begin(), part.end());
+    }
+    return all;
+  }();
+  return table;
+}
+
+}  // namespace meshfold::launcher

@@ -1,0 +1,113 @@
+#include "launcher/read_config.hpp"
+
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <optional>
+#include <sstream>
+#include <stdexcept>
+
+#include "jobs/error.hpp"
+#include "launcher/ini_file.hpp"
+#include "launcher/options.hpp"
+#include "launcher/validate.hpp"
+
+namespace meshfold::launcher {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Sets one option; an unknown key or a bad value is noted as a fault.
+void apply(const IniEntry& entry, jobs::RunConfig& config, Origins& origins, std::vector<std::string>& faults) {
+  const Option* option = find_option(entry.key);
+  if (option == nullptr) {
+    faults.push_back(entry.place + ": unknown key '" + entry.key + "'" + suggest_option(entry.key));
+    return;
+  }
+  origins[entry.key] = entry.place;
+  try {
+    option->set(config, entry.value);
+  } catch (const std::invalid_argument& expected) {
+    faults.push_back(entry.place + ": " + entry.key + " = '" + entry.value + "': expects " + expected.what());
+  }
+}
+
+std::optional<std::string> contents_of(const fs::path& file) {
+  std::error_code ignored;
+  if (fs::is_directory(file, ignored)) return std::nullopt;
+  std::ifstream in(file, std::ios::binary);
+  if (!in) return std::nullopt;
+  std::ostringstream contents;
+  contents << in.rdbuf();
+  return contents.str();
+}
+
+void apply_file(const fs::path& file, jobs::RunConfig& config, Origins& origins, std::vector<std::string>& faults) {
+  const auto contents = contents_of(file);
+  if (!contents) {
+    faults.push_back("--config " + file.string() + ": cannot be read; name an INI file");
+    return;
+  }
+  std::map<std::string, std::string> first_place;
+  for (const IniEntry& entry : parse_ini(*contents, file.string(), faults)) {
+    const auto [seen, is_new] = first_place.emplace(entry.key, entry.place);
+    if (is_new) {
+      apply(entry, config, origins, faults);
+    } else {
+      faults.push_back(entry.place + ": " + entry.key + " was already set at " + seen->second + "; remove one");
+    }
+  }
+}
+
+/// Defaults that follow from other options.
+void fill_dependent_defaults(jobs::RunConfig& config, const Origins& origins) {
+  const bool classification = config.model.task == models::Task::kClassification;
+  if (!classification) return;
+  if (!origins.contains("loss.kind")) config.loss.kind = models::LossKind::kCrossEntropy;
+  if (!origins.contains("predict.output")) config.predict.output = jobs::PredictOutput::kProbability;
+}
+
+void seal(jobs::RunConfig& config) {
+  const auto options = resolved_options(config);
+  config.hash = jobs::config_hash(options);
+  config.ini_text = jobs::to_ini(options);
+}
+
+}  // namespace
+
+jobs::RunConfig read_config(const CommandLine& line, int num_ranks) {
+  jobs::RunConfig config;
+  Origins origins;
+  std::vector<std::string> faults;
+  config.run.directory = line.run_directory;
+  const fs::path kept = fs::path(line.run_directory) / "config.ini";
+  if (!line.config_file.empty()) {
+    apply_file(line.config_file, config, origins, faults);
+  } else if (!line.run_directory.empty() && fs::exists(kept)) {
+    apply_file(kept, config, origins, faults);
+  }
+  for (const auto& [key, value] : line.sets) apply({key, value, "--set"}, config, origins, faults);
+  fill_dependent_defaults(config, origins);
+  validate(line.command->name, config, num_ranks, origins, faults);
+  if (!faults.empty()) throw jobs::ConfigError(faults);
+  seal(config);
+  return config;
+}
+
+std::string to_text(const jobs::RunConfig& config) { return config.run.directory + "\n" + config.ini_text; }
+
+jobs::RunConfig from_text(const std::string& text) {
+  jobs::RunConfig config;
+  Origins origins;
+  std::vector<std::string> faults;
+  const std::size_t end = text.find('\n');
+  config.run.directory = text.substr(0, end);
+  for (const IniEntry& entry : parse_ini(std::string_view(text).substr(end + 1), "the first rank's config", faults)) {
+    apply(entry, config, origins, faults);
+  }
+  if (!faults.empty()) throw jobs::ConfigError(faults);
+  seal(config);
+  return config;
+}
+
+}  // namespace meshfold::launcher

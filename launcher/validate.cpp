@@ -1,0 +1,166 @@
+#include "launcher/validate.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <filesystem>
+#include <set>
+
+namespace meshfold::launcher {
+namespace {
+
+namespace fs = std::filesystem;
+using jobs::RunConfig;
+
+/// One pass over a config; each check appends its faults.
+class Validation {
+ public:
+  Validation(const std::string& command, const RunConfig& config, int num_ranks, const Origins& origins,
+             std::vector<std::string>& faults)
+      : command_(command), config_(config), num_ranks_(num_ranks), origins_(origins), faults_(faults) {}
+
+  void run() {
+    check_needed();
+    check_files();
+    if (fits()) {
+      check_task();
+      check_training();
+    }
+    if (command_ == "cv") check_folds();
+    if (fits() || command_ == "predict") check_mesh();
+    if (config_.cv.clip_min && config_.cv.clip_max && *config_.cv.clip_min > *config_.cv.clip_max) {
+      fault("cv.clip_min", "is above cv.clip_max");
+    }
+  }
+
+ private:
+  bool fits() const { return command_ == "cv" || command_ == "train"; }
+
+  /// "vader.ini:12: cv.folds is ...": the place only where somebody set the option.
+  void fault(const std::string& key, const std::string& problem) {
+    const auto origin = origins_.find(key);
+    faults_.push_back((origin == origins_.end() ? "" : origin->second + ": ") + key + " " + problem);
+  }
+
+  void need(const std::string& key, const std::string& value, const std::string& what) {
+    if (value.empty()) fault(key, "is not set, and " + command_ + " needs it: " + what);
+  }
+
+  void check_needed() {
+    if (config_.run.directory.empty()) faults_.push_back("--run DIR is not given; name the directory to write to");
+    if (config_.run.directory.find('\n') != std::string::npos) faults_.push_back("--run: a line break in the name");
+    if (fits()) {
+      need("data.train", config_.data.train, "the CSV file to train on");
+      if (config_.data.targets.empty()) need("data.targets", "", "the target columns, comma-separated");
+    }
+    if (command_ == "predict") need("data.test", config_.data.test, "the CSV file to predict");
+    if (command_ == "tokenize" && config_.data.train.empty() && config_.data.test.empty()) {
+      fault("data.train", "and data.test are not set; tokenize needs one of them");
+    }
+    if (fits() || command_ == "tokenize") need("model.path", config_.model.path, "a Hugging Face model directory");
+  }
+
+  void need_file(const std::string& key, const std::string& file) {
+    std::error_code ignored;
+    if (file.empty() || fs::is_regular_file(file, ignored)) return;
+    fault(key, "= '" + file + "': there is no such file");
+  }
+
+  void check_files() {
+    const bool reads_training = fits() || command_ == "tokenize";
+    if (reads_training) need_file("data.train", config_.data.train);
+    if (reads_training || command_ == "predict") need_file("data.test", config_.data.test);
+    if (command_ == "cv") need_file("data.sample_submission", config_.data.sample_submission);
+    const std::string& model = config_.model.path;
+    std::error_code ignored;
+    if (!model.empty() && !fs::is_regular_file(fs::path(model) / "config.json", ignored)) {
+      fault("model.path", "= '" + model + "': there is no config.json in it; name a Hugging Face model directory");
+    }
+    if (!config_.run.directory.empty() && fs::exists(config_.run.directory, ignored) &&
+        !fs::is_directory(config_.run.directory, ignored)) {
+      faults_.push_back("--run " + config_.run.directory + ": is a file, not a directory");
+    }
+  }
+
+  void check_task() {
+    const bool classification = config_.model.task == models::Task::kClassification;
+    const bool cross_entropy = config_.loss.kind == models::LossKind::kCrossEntropy;
+    if (classification && config_.data.targets.size() > 1) {
+      fault("data.targets", "names " + std::to_string(config_.data.targets.size()) +
+                                " columns; classification takes one column of class names");
+    }
+    if (classification && !cross_entropy) fault("loss.kind", "must be cross_entropy for classification");
+    if (!classification && cross_entropy) {
+      fault("loss.kind", "= cross_entropy needs model.task = classification; regression takes mse or smooth_l1");
+    }
+    if (config_.loss.label_smoothing > 0 && !cross_entropy) {
+      fault("loss.label_smoothing", "works with loss.kind = cross_entropy only; set it to 0");
+    }
+    if (classification && (config_.cv.clip_min || config_.cv.clip_max)) {
+      fault(config_.cv.clip_min ? "cv.clip_min" : "cv.clip_max", "is for regression; class shares are within 0 and 1");
+    }
+    std::set<std::string> seen;
+    for (const std::string& target : config_.data.targets) {
+      if (!seen.insert(target).second) fault("data.targets", "names '" + target + "' twice");
+      if (target == config_.data.id) fault("data.targets", "names '" + target + "', which is data.id");
+      if (target == config_.data.text) fault("data.targets", "names '" + target + "', which is data.text");
+    }
+  }
+
+  void check_training() {
+    const auto& training = config_.training;
+    if (!training.deterministic) return;
+    if (training.parts == 0 || !std::has_single_bit(static_cast<unsigned>(training.parts))) {
+      fault("training.parts", "= " + std::to_string(training.parts) +
+                                  ", but training.deterministic needs a power of two; set it to 4, say");
+    }
+    if (config_.run.threads == 0) {
+      fault("run.threads",
+            "must be fixed for training.deterministic, since kernels change bits with it; set it to 1, say");
+    }
+  }
+
+  void check_folds() {
+    const auto& cv = config_.cv;
+    if (cv.strategy == jobs::FoldStrategy::kGroup && config_.data.group.empty()) {
+      fault("cv.strategy", "= group needs data.group, the column whose rows stay together");
+    }
+    if (cv.strategy == jobs::FoldStrategy::kColumn && config_.data.fold.empty()) {
+      fault("cv.strategy", "= column needs data.fold, the column with each row's fold");
+    }
+    if (!config_.data.sample_submission.empty() && config_.data.test.empty()) {
+      fault("data.sample_submission", "needs data.test, the table to predict");
+    }
+    const int most = std::min(cv.folds, num_ranks_);
+    if (cv.groups > most) {
+      fault("cv.groups", "= " + std::to_string(cv.groups) + " is above " + std::to_string(most) +
+                             ", the smaller of folds and ranks; 0 chooses");
+    }
+  }
+
+  void check_mesh() {
+    const auto& mesh = config_.mesh;
+    for (const auto& [key, size] : {std::pair{"mesh.pipeline", mesh.pipeline}, std::pair{"mesh.tensor", mesh.tensor}}) {
+      if (size > 1)
+        fault(key, "= " + std::to_string(size) + ": only the data axis can be larger than 1 in this version");
+    }
+    if (mesh.data > num_ranks_) {
+      fault("mesh.data", "= " + std::to_string(mesh.data) + ", but there are " + std::to_string(num_ranks_) +
+                             " ranks; start more with mpirun -n, or set it to 0");
+    }
+  }
+
+  const std::string& command_;
+  const RunConfig& config_;
+  int num_ranks_;
+  const Origins& origins_;
+  std::vector<std::string>& faults_;
+};
+
+}  // namespace
+
+void validate(const std::string& command, const RunConfig& config, int num_ranks, const Origins& origins,
+              std::vector<std::string>& faults) {
+  Validation(command, config, num_ranks, origins, faults).run();
+}
+
+}  // namespace meshfold::launcher
