@@ -1,5 +1,6 @@
 #pragma once
 
+#include <hdf5.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -65,9 +66,11 @@ inline data::Dataset make_toy_dataset(const std::filesystem::path& directory, co
   layout.num_targets = kToyTargets;
   layout.attributes = {{"source_hash", source_hash}};
   const std::filesystem::path file = directory / "toy.h5";
-  data::DatasetWriter writer(file, layout, /*file_access=*/0);
+  const hid_t file_access = H5Pcreate(H5P_FILE_ACCESS);
+  data::DatasetWriter writer(file, layout, file_access);
   writer.write(part);
   writer.close();
+  H5Pclose(file_access);
   return data::Dataset::open(file);
 }
 

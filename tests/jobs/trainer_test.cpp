@@ -107,7 +107,7 @@ TEST_F(ToyTraining, ReturnsTheWeightsOfTheBestEvaluation) {
   BestHash told(model.parameters());
 
   const TrainOutcome outcome =
-      train(tests::toy_task(directory_.path() / "toy"), config, model, mesh_, dataset_, told, tests::never);
+      jobs::train(tests::toy_task(directory_.path() / "toy"), config, model, mesh_, dataset_, told, tests::never);
 
   ASSERT_LT(outcome.best_step, 20) << "the test needs a run whose last evaluation is not its best";
   EXPECT_EQ(outcome.selected_step, outcome.best_step);
