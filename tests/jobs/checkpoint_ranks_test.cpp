@@ -51,7 +51,8 @@ TEST_F(CheckpointStoreOfRanks, SpreadsReplicatedTensorsEvenlyOverTheRanks) {
   store_.commit(1, pieces(), {});
 
   std::vector<std::int64_t> rows;
-  for (const StoredPiece& piece : read_manifest(directory_.path() / "checkpoint-1").tensors.at("replicated").pieces) {
+  const Manifest manifest = read_manifest(directory_.path() / "checkpoint-1");
+  for (const StoredPiece& piece : manifest.tensors.at("replicated").pieces) {
     rows.push_back(piece.box.extent[0]);
   }
   EXPECT_EQ(rows.size(), static_cast<std::size_t>(group().size()));

@@ -95,7 +95,7 @@ void ToyTrainingOnRanks::check_resume(const RunConfig& config, int stop_step) {
 
   EXPECT_TRUE(stopped.outcome.stopped);
   EXPECT_EQ(stopped.outcome.steps, stop_step);
-  EXPECT_NE(stopped.hash, undisturbed.hash);
+  EXPECT_EQ(stopped.hash == undisturbed.hash, stop_step == 20);
   EXPECT_EQ(resumed.hash, undisturbed.hash);
   EXPECT_EQ(resumed.outcome.best_scores, undisturbed.outcome.best_scores);
   EXPECT_EQ(resumed.outcome.best_step, undisturbed.outcome.best_step);
@@ -103,7 +103,9 @@ void ToyTrainingOnRanks::check_resume(const RunConfig& config, int stop_step) {
   if (!first()) return;
   EXPECT_EQ(resumed.told.resumed_step, stop_step);
   ASSERT_EQ(resumed.told.steps.size(), 20U - static_cast<std::size_t>(stop_step));
-  EXPECT_EQ(resumed.told.steps.front().step, stop_step + 1);
+  if (!resumed.told.steps.empty()) {
+    EXPECT_EQ(resumed.told.steps.front().step, stop_step + 1);
+  }
   for (const StepReport& report : resumed.told.steps) {
     EXPECT_EQ(report.loss, undisturbed.told.steps[static_cast<std::size_t>(report.step) - 1].loss)
         << "step " << report.step;
