@@ -102,13 +102,15 @@ struct MultiplyKernel {
 };
 
 struct SoftmaxGradientKernel {
-  /// gradient = probabilities * (gradient - <gradient, probabilities>), row by row.
+  /// gradient = probabilities * (gradient - <gradient, probabilities> / sum of probabilities), row by row. The sum is 1
+  /// but for the rounding of the log-sum-exp; without it rows would not add up to zero, and the key bias, whose
+  /// gradient is zero, would get that error.
   [[gnu::always_inline]] static void run(const float* const& probabilities, std::int64_t length, std::int64_t stride,
                                          float* const& gradient) {
     for (std::int64_t q = 0; q < length; ++q) {
       const float* p = probabilities + q * stride;
       float* g = gradient + q * stride;
-      const float projection = sum_of_products(p, g, stride);
+      const float projection = sum_of_products(p, g, stride) / sum_of(p, stride);
       for (std::int64_t k = 0; k < stride; ++k) g[k] = p[k] * (g[k] - projection);
     }
   }
