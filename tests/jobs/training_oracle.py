@@ -5,6 +5,7 @@ Usage: training_oracle.py DIRECTORY; writes DIRECTORY/training.json, whose numbe
 import json
 import pathlib
 import sys
+import types
 
 import numpy
 import sklearn.metrics
@@ -41,7 +42,8 @@ def schedules():
     cases = []
     for num_steps, ratio in [(100, 0.1), (33, 0.1), (7, 0.5), (10, 0.0), (1, 0.1), (281, 0.06)]:
         # transformers 5 takes a share of the steps through the same argument as a number of steps.
-        warmup = transformers.TrainingArguments(output_dir="unused", warmup_steps=ratio, use_cpu=True).get_warmup_steps(num_steps)
+        # Its rule alone: a whole TrainingArguments asks for accelerate.
+        warmup = transformers.TrainingArguments.get_warmup_steps(types.SimpleNamespace(warmup_steps=ratio), num_steps)
         for kind, make in [("linear", transformers.get_linear_schedule_with_warmup),
                            ("constant", transformers.get_constant_schedule_with_warmup)]:
             optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
