@@ -79,7 +79,7 @@ std::vector<std::string> differences(const Json& before, const Json& now, const 
   std::vector<std::string> faults;
   const auto note = [&](const std::string& key) {
     faults.push_back(key + ": " + run.string() + " was started with " + shown(before, key) + ", now it is " +
-                     shown(now, key));
+                     shown(now, key) + "; set it back, or take another --run directory");
   };
   for (const auto& [key, value] : now.items()) {
     if (!before.contains(key) || before[key] != value) note(key);
@@ -87,8 +87,6 @@ std::vector<std::string> differences(const Json& before, const Json& now, const 
   for (const auto& [key, value] : before.items()) {
     if (!now.contains(key)) note(key);
   }
-  if (!faults.empty())
-    faults.push_back("a run keeps its data and training options; take another --run directory, or set them back");
   return faults;
 }
 

@@ -29,6 +29,7 @@ Option integer(std::string key, Member member, const Range& range, std::string u
             using Integer = std::remove_reference_t<decltype(member(config))>;
             const Range limits{std::max(range.low, static_cast<double>(std::numeric_limits<Integer>::min())),
                                std::min(range.high, static_cast<double>(std::numeric_limits<Integer>::max()))};
+            parse_integer(text, range);  // first, for the message: the type's own limits seldom matter
             member(config) = static_cast<Integer>(parse_integer(text, limits));
           },
           [=](const RunConfig& config) { return std::to_string(member(config)); }};

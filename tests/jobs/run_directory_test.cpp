@@ -1,0 +1,82 @@
+#include "jobs/run_directory.hpp"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "jobs/error.hpp"
+
+namespace meshfold::jobs {
+namespace {
+
+namespace fs = std::filesystem;
+using Kind = ResolvedOption::Kind;
+
+class RunDirectory : public testing::Test {
+ protected:
+  void SetUp() override { run_ = fs::temp_directory_path() / ("meshfold-run-directory-" + std::to_string(getpid())); }
+  void TearDown() override { fs::remove_all(run_); }
+  static std::vector<ResolvedOption> options() {
+    return {
+        {"run.seed", "42", Kind::kTraining}, {"run.threads", "0", Kind::kLayout}, {"data.train", "a.csv", Kind::kData}};
+  }
+  std::string contents(const char* name) const {
+    std::ostringstream text;
+    text << std::ifstream(run_ / name).rdbuf();
+    return text.str();
+  }
+  fs::path run_;
+};
+
+TEST_F(RunDirectory, KeepsItsIdWhenItContinues) {
+  open_run_directory(run_, options());
+  const auto first = nlohmann::json::parse(contents("run.json"));
+  open_run_directory(run_, options());
+
+  EXPECT_EQ(nlohmann::json::parse(contents("run.json")), first);
+  EXPECT_EQ(first["config_hash"], config_hash(options()));
+  EXPECT_EQ(contents("config.ini"), "[run]\nseed = 42\nthreads = 0\n\n[data]\ntrain = a.csv\n");
+}
+
+TEST_F(RunDirectory, RefusesChangedDataAndTrainingOptionsWithTheList) {
+  open_run_directory(run_, options());
+  auto changed = options();
+  changed[0].value = "7";
+  changed[2].value = "b.csv";
+
+  try {
+    open_run_directory(run_, changed);
+    FAIL() << "was accepted";
+  } catch (const ConfigError& error) {
+    const std::string what = error.what();
+    EXPECT_NE(what.find("run.seed"), std::string::npos) << what;
+    EXPECT_NE(what.find("\"42\", now it is \"7\""), std::string::npos) << what;
+    EXPECT_NE(what.find("data.train"), std::string::npos) << what;
+    EXPECT_EQ(what.find("run.threads"), std::string::npos) << what;
+  }
+  EXPECT_NE(contents("config.ini").find("seed = 42"), std::string::npos) << "a refused start must not write";
+}
+
+TEST_F(RunDirectory, TakesChangedLayoutOptions) {
+  open_run_directory(run_, options());
+  auto changed = options();
+  changed[1].value = "8";
+
+  open_run_directory(run_, changed);
+
+  EXPECT_NE(contents("config.ini").find("threads = 8"), std::string::npos);
+  EXPECT_EQ(config_hash(changed), config_hash(options()));
+}
+
+TEST_F(RunDirectory, RefusesARunJsonOfAnotherProgram) {
+  fs::create_directories(run_);
+  std::ofstream(run_ / "run.json") << "{\"format\": 1";
+
+  EXPECT_THROW(open_run_directory(run_, options()), ConfigError);
+}
+
+}  // namespace
+}  // namespace meshfold::jobs

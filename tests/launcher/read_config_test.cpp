@@ -1,0 +1,132 @@
+#include "launcher/read_config.hpp"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "jobs/error.hpp"
+#include "launcher/options.hpp"
+
+namespace meshfold::launcher {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A directory with a table, a model directory and room for INI files.
+class ReadConfig : public testing::Test {
+ protected:
+  void SetUp() override {
+    root_ = fs::temp_directory_path() / ("meshfold-read-config-" + std::to_string(getpid()));
+    fs::create_directories(root_ / "model");
+    write("model/config.json", "{}");
+    write("train.csv", "id,text,mean\n");
+  }
+  void TearDown() override { fs::remove_all(root_); }
+
+  std::string path(const std::string& name) const { return (root_ / name).string(); }
+  void write(const std::string& name, const std::string& contents) const { std::ofstream(root_ / name) << contents; }
+
+  CommandLine line(const std::string& command, std::vector<std::pair<std::string, std::string>> sets) const {
+    CommandLine result;
+    result.command = find_command(command);
+    result.run_directory = path("run");
+    result.sets = std::move(sets);
+    return result;
+  }
+  /// A cv command line without faults, and more sets behind.
+  CommandLine good(std::vector<std::pair<std::string, std::string>> more = {}) const {
+    auto result =
+        line("cv", {{"data.train", path("train.csv")}, {"data.targets", "mean"}, {"model.path", path("model")}});
+    result.sets.insert(result.sets.end(), more.begin(), more.end());
+    return result;
+  }
+  std::string faults_of(const CommandLine& command_line, int ranks = 4) const {
+    try {
+      read_config(command_line, ranks);
+    } catch (const jobs::ConfigError& error) {
+      return error.what();
+    }
+    return "";
+  }
+
+  fs::path root_;
+};
+
+void expect_has(const std::string& text, const std::string& part) {
+  EXPECT_NE(text.find(part), std::string::npos) << "'" << part << "' is missing in:\n" << text;
+}
+
+TEST_F(ReadConfig, SetWinsOverTheFileAndTheFileOverDefaults) {
+  write("a.ini", "[training]\nepochs = 5\nbatch_size = 8\n");
+  auto command_line = good({{"training.epochs", "7"}, {"training.epochs", "9"}});
+  command_line.config_file = path("a.ini");
+
+  const auto config = read_config(command_line, 1);
+
+  EXPECT_EQ(config.training.epochs, 9);
+  EXPECT_EQ(config.training.batch_size, 8);
+  EXPECT_EQ(config.training.max_steps, jobs::RunConfig{}.training.max_steps);
+  EXPECT_EQ(config.hash.size(), 32U);
+}
+
+TEST_F(ReadConfig, AllFaultsComeAtOnceWithTheirPlaces) {
+  write("a.ini", "[training]\nepoch = 5\nbatch_size = none\n[optim]\nlearning_rate = 1\n[training]\nbatch_size = 3\n");
+  auto command_line = line("cv", {{"cv.folds", "1"}, {"data.train", path("absent.csv")}});
+  command_line.config_file = path("a.ini");
+
+  const std::string faults = faults_of(command_line);
+
+  expect_has(faults, "a.ini:2: unknown key 'training.epoch'; did you mean 'training.epochs'?");
+  expect_has(faults, "a.ini:3: training.batch_size = 'none': expects an integer of at least 1");
+  expect_has(faults, "a.ini:5: unknown key 'optim.learning_rate'; did you mean 'optimizer.learning_rate'?");
+  expect_has(faults, "a.ini:7: training.batch_size was already set at");
+  expect_has(faults, "--set: cv.folds = '1': expects an integer from 2 to 1000");
+  expect_has(faults, "--set: data.train = '" + path("absent.csv") + "': there is no such file");
+  expect_has(faults, "data.targets is not set");
+  expect_has(faults, "model.path is not set");
+  expect_has(faults, "8 faults");
+}
+
+TEST_F(ReadConfig, ContradictionsAreNamed) {
+  expect_has(faults_of(good({{"cv.strategy", "group"}})), "cv.strategy = group needs data.group");
+  expect_has(faults_of(good({{"cv.strategy", "column"}})), "cv.strategy = column needs data.fold");
+  expect_has(faults_of(good({{"loss.kind", "cross_entropy"}})), "needs model.task = classification");
+  expect_has(faults_of(good({{"model.task", "classification"}, {"data.targets", "a,b"}})), "one column of class names");
+  expect_has(faults_of(good({{"model.task", "classification"}, {"loss.kind", "mse"}})), "must be cross_entropy");
+  expect_has(faults_of(good({{"training.deterministic", "true"}, {"training.parts", "6"}})), "needs a power of two");
+  expect_has(faults_of(good({{"cv.clip_min", "2"}, {"cv.clip_max", "1"}})), "is above cv.clip_max");
+  expect_has(faults_of(good({{"cv.groups", "3"}}), 2), "is above 2");
+  expect_has(faults_of(good({{"mesh.data", "3"}}), 2), "there are 2 ranks");
+  expect_has(faults_of(good({{"data.targets", "mean,mean"}})), "names 'mean' twice");
+  EXPECT_EQ(faults_of(good()), "");
+}
+
+TEST_F(ReadConfig, ClassificationBringsItsLoss) {
+  const auto config = read_config(good({{"model.task", "classification"}}), 1);
+
+  EXPECT_EQ(config.loss.kind, models::LossKind::kCrossEntropy);
+}
+
+TEST_F(ReadConfig, ARunDirectoryContinuesWithItsOwnConfig) {
+  fs::create_directories(root_ / "run");
+  const auto first = read_config(good({{"training.epochs", "4"}}), 1);
+  write("run/config.ini", first.ini_text);
+
+  const auto second = read_config(line("cv", {}), 1);
+
+  EXPECT_EQ(second.training.epochs, 4);
+  EXPECT_EQ(second.hash, first.hash);
+}
+
+TEST_F(ReadConfig, OnlyDataAndTrainingOptionsChangeTheHash) {
+  const auto base = read_config(good(), 1);
+
+  EXPECT_EQ(read_config(good({{"log.every_steps", "3"}, {"run.threads", "2"}}), 1).hash, base.hash);
+  EXPECT_NE(read_config(good({{"run.seed", "7"}}), 1).hash, base.hash);
+  EXPECT_NE(read_config(good({{"tokenizer.max_length", "64"}}), 1).hash, base.hash);
+}
+
+}  // namespace
+}  // namespace meshfold::launcher
