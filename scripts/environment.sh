@@ -96,7 +96,7 @@ fetch() { # data sets...
 build_preset() { # preset, cmake arguments...
   local preset="$1"
   shift
-  if [ -n "${MESHFOLD_CCACHE_DIR:-}" ]; then export CCACHE_DIR="$MESHFOLD_CCACHE_DIR"; fi
+  export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1  # a second checkout of the same sources compiles nothing again
   mkdir -p "build/$preset"
   cmake --preset "$preset" -DMESHFOLD_TORCH_DIR="$MESHFOLD_TORCH_DIR" "$@" >"build/$preset/configure.log" 2>&1 ||
     fail "cmake failed: $(grep -A6 -m1 'CMake Error' "build/$preset/configure.log" | tr -s '\n ' ' ') (whole log: build/$preset/configure.log)"

@@ -1,0 +1,87 @@
+"""What happens when a run is cut off: by force, by a signal, by a rank that dies or stops answering."""
+
+import os
+import signal
+import time
+import unittest
+
+import harness
+from harness import json_lines, rank_processes, run, start, stop_session, wait_for
+
+
+class Interruption(harness.EndToEnd):
+    steady = {"cv__folds": 2, "cv__groups": 1, "training__epochs": 6, "checkpoint__every_steps": 5, "log__every_steps": 1}
+
+    def run_until_checkpoint(self, directory, ranks, **changes):
+        process = start(ranks, "cv", *self.settings(directory, **self.steady, **changes))
+        try:
+            wait_for(lambda: list(directory.glob("fold-*/checkpoint-*/manifest.json")), 90, "a checkpoint")
+        except BaseException:
+            stop_session(process)
+            raise
+        return process
+
+    def weights(self, directory):
+        return (directory / "model" / "model.safetensors").read_bytes()
+
+    def undisturbed(self):
+        directory = self.scratch / "undisturbed"
+        if not directory.exists():
+            self.assert_done(run(2, "cv", *self.settings(directory, **self.steady)))
+        return directory
+
+    def test_killed_run_continues_to_bitwise_the_same_weights(self):
+        reference = self.undisturbed()
+        directory = self.scratch / "killed"
+        process = self.run_until_checkpoint(directory, 2)
+        for pid in rank_processes(directory):
+            os.kill(pid, signal.SIGKILL)
+        stop_session(process)
+
+        self.assert_done(run(2, "cv", *self.settings(directory, **self.steady)))
+
+        self.assertEqual(self.weights(reference), self.weights(directory))
+        self.assertEqual((reference / "oof.csv").read_bytes(), (directory / "oof.csv").read_bytes())
+        for fold in range(2):
+            steps = [line["step"] for line in json_lines(directory / f"fold-{fold}" / "metrics.jsonl") if line["kind"] == "train"]
+            self.assertEqual(steps, sorted(set(steps)), "a step is reported twice")
+
+    def test_request_to_stop_commits_and_continues_to_the_same_weights(self):
+        reference = self.undisturbed()
+        directory = self.scratch / "stopped"
+        process = self.run_until_checkpoint(directory, 2)
+        os.kill(rank_processes(directory)[0], signal.SIGUSR1)
+        process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 75)
+
+        self.assert_done(run(2, "cv", *self.settings(directory, **self.steady)))
+
+        self.assertEqual(self.weights(reference), self.weights(directory))
+
+    def test_lost_rank_ends_the_job_within_30_s_and_leaves_no_process(self):
+        directory = self.scratch / "lost"
+        process = self.run_until_checkpoint(directory, 3)
+        os.kill(rank_processes(directory)[-1], signal.SIGKILL)
+        began = time.monotonic()
+        process.communicate(timeout=30)
+        self.assertLess(time.monotonic() - began, 30)
+        self.assertNotEqual(process.returncode, 0)
+        self.assertEqual(rank_processes(directory), [])
+
+    def test_silent_rank_ends_the_job_with_one_line_after_the_deadline(self):
+        directory = self.scratch / "silent"
+        process = self.run_until_checkpoint(directory, 3, run__deadline_s=5)
+        os.kill(rank_processes(directory)[-1], signal.SIGSTOP)
+        began = time.monotonic()
+        try:
+            _, errors = process.communicate(timeout=30)
+        finally:
+            for pid in rank_processes(directory):
+                os.kill(pid, signal.SIGKILL)
+        self.assertLess(time.monotonic() - began, 30)
+        self.assertEqual(process.returncode, 6, errors)
+        self.assertIn("meshfold: rank ", errors)
+
+
+if __name__ == "__main__":
+    unittest.main()
