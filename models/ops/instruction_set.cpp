@@ -11,7 +11,7 @@ namespace meshfold::models::ops {
 bool has_avx2() {
 #if defined(__x86_64__)
   static const bool found = __builtin_cpu_supports("avx2") != 0;
-  return found;
+  return found && !PortableKernels::any();
 #else
   return false;
 #endif

@@ -1,12 +1,27 @@
 #pragma once
 
+#include <atomic>
 #include <string>
 
 /// Which instructions the kernels of this folder use: chosen at run time by CPUID, never at build time, so one binary
 /// runs everywhere.
 namespace meshfold::models::ops {
 
-bool has_avx2();
+bool has_avx2();  ///< False while a PortableKernels is alive.
+
+/// While one is alive, kernels take the path of a CPU without AVX2, on every thread. For tests.
+class PortableKernels {
+ public:
+  PortableKernels() { ++num_alive_; }
+  ~PortableKernels() { --num_alive_; }
+  PortableKernels(const PortableKernels&) = delete;
+  PortableKernels& operator=(const PortableKernels&) = delete;
+  static bool any() { return num_alive_.load(std::memory_order_relaxed) != 0; }
+
+ private:
+  static inline std::atomic<int> num_alive_ = 0;
+};
+
 /// Tiles of bf16, which also need the kernel's consent; LibTorch asks for that itself.
 bool has_amx_bf16();
 /// "elementwise AVX2, bf16 products as fp32", for the log. Ranks of one job should print the same.

@@ -1,0 +1,192 @@
+#include "models/ops/dropout.hpp"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <vector>
+
+#include "models/ops/instruction_set.hpp"
+#include "models/ops/reference.hpp"
+
+namespace meshfold::models::ops {
+namespace {
+
+using dist::DrawPurpose;
+
+constexpr DrawContext kDraws{.seed = 0x12345678, .step = 77, .pass = 2};
+constexpr DropoutSite kSite{.probability = 0.3, .site = 9};
+
+/// The numerics contract, written out once more: the multiplier at `column` of the row that `place` names.
+float defined_multiplier(DrawPurpose purpose, const DrawContext& draws, const DropoutSite& site,
+                         std::uint32_t philox_row, std::uint32_t place, std::int64_t column) {
+  const dist::PhiloxKey key{draws.seed,
+                            static_cast<std::uint32_t>(purpose) << 24 | std::uint32_t{draws.pass} << 16 | site.site};
+  const auto words = dist::philox4x32_10({draws.step, philox_row, place, static_cast<std::uint32_t>(column / 8)}, key);
+  const std::uint32_t draw = words[column % 8 / 2] >> (column % 2 == 0 ? 0 : 16) & 0xFFFF;
+  const auto threshold = static_cast<std::uint32_t>(site.probability * 65536.0 + 0.5);
+  return draw < threshold ? 0.0F : static_cast<float>(65536.0 / (65536.0 - threshold));
+}
+
+PackedInput pack_of(const std::vector<std::int64_t>& lengths, const std::vector<std::uint32_t>& philox_rows) {
+  PackedInput input{{}, {}, {}, {0}, philox_rows, 1};
+  std::vector<at::Tensor> positions;
+  for (const std::int64_t length : lengths) {
+    positions.push_back(at::arange(length, at::kLong));
+    input.cu_seqlens.push_back(static_cast<std::int32_t>(input.cu_seqlens.back() + length));
+  }
+  input.positions = at::cat(positions);
+  input.token_ids = at::zeros_like(input.positions);
+  input.segments = at::zeros_like(input.positions);
+  return input;
+}
+
+const PackedInput& three_inputs() {
+  static const PackedInput input = pack_of({5, 1, 11}, {3, 4000000000u, 70000});
+  return input;
+}
+
+/// Fills `out` by one of the two kernels.
+using Fill = void (*)(const kernels::DropoutDraws&, float*);
+
+void expect_definition(Fill fill, const char* path) {
+  const DropoutSite sites[] = {{0.1, 0}, {0.5, 3}, {1.0 / 65536.0, 65535}, {0.9999, 12}};
+  for (const DropoutSite& site : sites) {
+    const auto key = dist::make_philox_key(kDraws.seed, DrawPurpose::kAttentionDropout, kDraws.pass, site.site);
+    for (const std::int64_t width : {1, 7, 8, 9, 25, 63, 64, 100, 384}) {
+      for (const std::int64_t count : {1, 2, 3, 9, 25}) {
+        for (const std::uint32_t first : {0u, 6u, 11u << 20}) {
+          const std::int64_t padded = Dropout::padded_width(width);
+          std::vector<float> out(count * padded, -1.0F);
+          fill({key, kDraws.step, 123456789, first, count, padded / 8, dist::make_dropout_threshold(site.probability)},
+               out.data());
+          for (std::int64_t i = 0; i < count * padded; ++i) {
+            const auto row = first + static_cast<std::uint32_t>(i / padded);
+            const float expected =
+                defined_multiplier(DrawPurpose::kAttentionDropout, kDraws, site, 123456789, row, i % padded);
+            ASSERT_EQ(std::bit_cast<std::uint32_t>(out[i]), std::bit_cast<std::uint32_t>(expected))
+                << path << ": width " << width << ", row " << row << ", column " << i % padded << ", probability "
+                << site.probability;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(DropoutKernels, PortableEqualsTheDefinitionBitForBit) {
+  expect_definition(kernels::fill_multipliers_portable, "portable");
+}
+
+TEST(DropoutKernels, Avx2EqualsTheDefinitionBitForBit) {
+  if (!has_avx2()) GTEST_SKIP() << "this CPU has no AVX2";
+  expect_definition(kernels::fill_multipliers_avx2, "AVX2");
+}
+
+TEST(Dropout, CountsHiddenDrawsByInputRowPositionAndColumn) {
+  const PackedInput& input = three_inputs();
+  constexpr std::int64_t kWidth = 13;
+
+  const auto dropout = RowDropout::over_tokens(kSite, input, {Mode::kTraining, kDraws, nullptr});
+  const at::Tensor scalar = hidden_dropout_mask(kWidth, kSite, input, kDraws);
+
+  for (std::int64_t s = 0; s < input.num_inputs(); ++s) {
+    for (std::int64_t t = input.cu_seqlens[s]; t < input.cu_seqlens[s + 1]; ++t) {
+      float row[16];
+      dropout.fill_row(t, kWidth, row);
+      for (std::int64_t column = 0; column < kWidth; ++column) {
+        const float expected = defined_multiplier(DrawPurpose::kHiddenDropout, kDraws, kSite, input.philox_rows[s],
+                                                  static_cast<std::uint32_t>(t - input.cu_seqlens[s]), column);
+        EXPECT_EQ(row[column], expected) << "token " << t << ", column " << column;
+        EXPECT_EQ(scalar[t][column].item<float>(), expected) << "token " << t << ", column " << column;
+      }
+    }
+  }
+}
+
+TEST(Dropout, CountsAttentionDrawsByInputRowHeadQueryAndKey) {
+  const PackedInput& input = three_inputs();
+  constexpr std::int64_t kHeads = 3;
+
+  const Dropout dropout(DrawPurpose::kAttentionDropout, kSite, {Mode::kTraining, kDraws, nullptr});
+  const auto scalar = reference::attention_dropout_masks(kHeads, kSite, input, kDraws);
+
+  ASSERT_EQ(scalar.size(), 3u);
+  for (std::int64_t s = 0; s < input.num_inputs(); ++s) {
+    const std::int64_t length = scalar[s].size(1), padded = Dropout::padded_width(length);
+    for (std::int64_t head = 0; head < kHeads; ++head) {
+      std::vector<float> mask(length * padded);
+      dropout.fill(input.philox_rows[s], static_cast<std::uint32_t>(head) << 20, length, length, mask.data());
+      for (std::int64_t query = 0; query < length; ++query) {
+        for (std::int64_t key = 0; key < length; ++key) {
+          const float expected = defined_multiplier(DrawPurpose::kAttentionDropout, kDraws, kSite, input.philox_rows[s],
+                                                    static_cast<std::uint32_t>(head << 20 | query), key);
+          EXPECT_EQ(mask[query * padded + key], expected) << "head " << head << ", query " << query << ", key " << key;
+          EXPECT_EQ(scalar[s][head][query][key].item<float>(), expected)
+              << "head " << head << ", query " << query << ", key " << key;
+        }
+      }
+    }
+  }
+}
+
+TEST(Dropout, CountsHeadDrawsByInputRowAtPositionZero) {
+  const PackedInput& input = three_inputs();
+  constexpr std::int64_t kWidth = 20;
+
+  const auto dropout = RowDropout::over_inputs(kSite, input, {Mode::kTraining, kDraws, nullptr});
+  const at::Tensor scalar = reference::head_dropout_mask(kWidth, kSite, input, kDraws);
+
+  for (std::int64_t s = 0; s < input.num_inputs(); ++s) {
+    float row[24];
+    dropout.fill_row(s, kWidth, row);
+    for (std::int64_t column = 0; column < kWidth; ++column) {
+      const float expected =
+          defined_multiplier(DrawPurpose::kHeadDropout, kDraws, kSite, input.philox_rows[s], 0, column);
+      EXPECT_EQ(row[column], expected) << "input " << s << ", column " << column;
+      EXPECT_EQ(scalar[s][column].item<float>(), expected) << "input " << s << ", column " << column;
+    }
+  }
+}
+
+TEST(Dropout, DrawsAnInputAlikeInEveryPacking) {
+  const at::Tensor together = hidden_dropout_mask(64, kSite, three_inputs(), kDraws);
+  const at::Tensor alone = hidden_dropout_mask(64, kSite, pack_of({11}, {70000}), kDraws);
+
+  EXPECT_TRUE(at::equal(together.narrow(0, 6, 11), alone));
+}
+
+TEST(Dropout, ChangesWithSeedStepPassAndSite) {
+  const at::Tensor mask = hidden_dropout_mask(64, kSite, three_inputs(), kDraws);
+  const auto differs = [&](const DropoutSite& site, const DrawContext& draws) {
+    return !at::equal(mask, hidden_dropout_mask(64, site, three_inputs(), draws));
+  };
+
+  EXPECT_FALSE(differs(kSite, kDraws));
+  EXPECT_TRUE(differs(kSite, {kDraws.seed + 1, kDraws.step, kDraws.pass}));
+  EXPECT_TRUE(differs(kSite, {kDraws.seed, kDraws.step + 1, kDraws.pass}));
+  EXPECT_TRUE(differs(kSite, {kDraws.seed, kDraws.step, 0}));
+  EXPECT_TRUE(differs({kSite.probability, 10}, kDraws));
+}
+
+TEST(Dropout, DropsTheAskedShareAndKeepsTheMean) {
+  const at::Tensor mask = hidden_dropout_mask(2048, kSite, pack_of({200}, {8}), kDraws);
+
+  const double dropped = (mask == 0).to(at::kDouble).mean().item<double>();
+
+  EXPECT_NEAR(dropped, 0.3, 0.004);  // five standard deviations of 409,600 draws
+  EXPECT_NEAR(mask.to(at::kDouble).mean().item<double>(), 1.0, 0.006);
+}
+
+TEST(Dropout, IsOffInEvaluationAndRefusesOtherProbabilities) {
+  const ForwardContext training{Mode::kTraining, kDraws, nullptr};
+
+  EXPECT_TRUE(Dropout(DrawPurpose::kHiddenDropout, kSite, training).active());
+  EXPECT_FALSE(Dropout(DrawPurpose::kHiddenDropout, kSite, {}).active());
+  EXPECT_FALSE(Dropout(DrawPurpose::kHiddenDropout, {0.0, 1}, training).active());
+  EXPECT_THROW(Dropout(DrawPurpose::kHiddenDropout, {1.0, 1}, training), std::invalid_argument);
+  EXPECT_THROW(Dropout(DrawPurpose::kHiddenDropout, {-0.1, 1}, training), std::invalid_argument);
+}
+
+}  // namespace
+}  // namespace meshfold::models::ops

@@ -1,0 +1,296 @@
+// Every block against its twin in plain operations, in fp64: outputs, input gradients and weight gradients.
+#include "models/ops/ops.hpp"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "models/ops/activation.hpp"
+#include "models/ops/instruction_set.hpp"
+#include "models/ops/reference.hpp"
+
+namespace meshfold::models::ops {
+namespace {
+
+constexpr DrawContext kDraws{.seed = 5, .step = 12, .pass = 1};
+constexpr double kEpsilon = 1e-12;
+
+/// Keeps each parameter's gradient, by its offset.
+class Gradients final : public GradientSink {
+ public:
+  void add_product(const ParameterView& weight, const at::Tensor& output_gradient, const at::Tensor& input) override {
+    add_to(weight, at::mm(output_gradient.to(at::kDouble).t(), input.to(at::kDouble)));
+  }
+  void add(const ParameterView& parameter, const at::Tensor& gradient) override {
+    add_to(parameter, gradient.to(at::kDouble));
+  }
+  void add_rows(const ParameterView& table, const at::Tensor& indices, const at::Tensor& rows) override {
+    add_to(table, at::zeros_like(table.value, at::kDouble).index_add(0, indices, rows.to(at::kDouble)));
+  }
+  const at::Tensor& of(const ParameterView& parameter) const { return sums_.at(parameter.offset); }
+
+ private:
+  void add_to(const ParameterView& parameter, const at::Tensor& gradient) {
+    const auto [entry, is_new] = sums_.try_emplace(parameter.offset, gradient);
+    if (!is_new) entry->second = entry->second + gradient;
+  }
+  std::map<std::int64_t, at::Tensor> sums_;
+};
+
+struct Setting {
+  double dropout;
+  at::ScalarType type;
+  bool portable;
+};
+
+std::string name_of(const testing::TestParamInfo<Setting>& entry) {
+  return std::string(entry.param.type == at::kFloat ? "Fp32" : "Bf16") +
+         (entry.param.dropout > 0.0 ? "Dropout" : "Plain") + (entry.param.portable ? "Portable" : "Fastest");
+}
+
+PackedInput pack_of(const std::vector<std::int64_t>& lengths) {
+  PackedInput input{{}, {}, {}, {0}, {}, 1};
+  std::vector<at::Tensor> positions;
+  for (const std::int64_t length : lengths) {
+    positions.push_back(at::arange(length, at::kLong));
+    input.philox_rows.push_back(static_cast<std::uint32_t>(1000003 * positions.size()));
+    input.cu_seqlens.push_back(static_cast<std::int32_t>(input.cu_seqlens.back() + length));
+  }
+  input.positions = at::cat(positions);
+  input.token_ids = at::randint(17, {input.num_tokens()}, at::kLong);
+  input.segments = at::randint(2, {input.num_tokens()}, at::kLong);
+  return input;
+}
+
+class Ops : public testing::TestWithParam<Setting> {
+ protected:
+  void SetUp() override {
+    at::manual_seed(21);
+    input_ = pack_of({1, 7, 8, 9, 25, 70, 3});
+    if (GetParam().portable) portable_ = std::make_unique<PortableKernels>();
+  }
+
+  ForwardContext training() { return {Mode::kTraining, kDraws, &gradients_}; }
+  DropoutSite site() const { return {GetParam().dropout, 4}; }
+  std::int64_t tokens() const { return input_.num_tokens(); }
+  /// Activations in the compute type.
+  at::Tensor random(at::IntArrayRef shape) const { return at::randn(shape).to(GetParam().type); }
+
+  ParameterView parameter(const at::Tensor& value) {
+    // The values are ones that bf16 holds, so that the twin multiplies the same numbers.
+    const at::Tensor master = value.to(at::kBFloat16).to(at::kFloat);
+    return {next_offset_++, master, master.to(GetParam().type)};
+  }
+
+  static at::Tensor leaf(const at::Tensor& values) { return values.detach().to(at::kDouble).set_requires_grad(true); }
+  static at::Tensor input_leaf(const at::Tensor& values) { return values.detach().clone().set_requires_grad(true); }
+
+  at::Tensor hidden_mask(std::int64_t width) const {
+    return GetParam().dropout > 0.0 ? hidden_dropout_mask(width, site(), input_, kDraws) : at::Tensor();
+  }
+
+  void expect_close(const at::Tensor& actual, const at::Tensor& expected, const char* what) const {
+    ASSERT_EQ(actual.sizes(), expected.sizes()) << what;
+    const double size = expected.norm().item<double>();
+    ASSERT_GT(size, 0.0) << what << ": nothing to compare";
+    const double bound = GetParam().type == at::kFloat ? 2e-6 : bf16_bound_;
+    EXPECT_LE((actual.to(at::kDouble) - expected).norm().item<double>(), bound * size) << what;
+  }
+
+  /// Runs both backwards from one random output gradient, after comparing the outputs.
+  void compare(const at::Tensor& actual, const at::Tensor& expected) const {
+    expect_close(actual.detach(), expected.detach(), "output");
+    const at::Tensor dy = at::randn(expected.sizes()).to(at::kBFloat16);
+    actual.backward(dy.to(actual.scalar_type()));
+    expected.backward(dy.to(at::kDouble));
+  }
+
+  PackedInput input_;
+  Gradients gradients_;
+  std::unique_ptr<PortableKernels> portable_;
+  std::int64_t next_offset_ = 0;
+  double bf16_bound_ = 1.5e-2;
+};
+
+TEST_P(Ops, LinearEqualsItsTwinWithEveryActivation) {
+  for (const auto activation :
+       {Activation::kNone, Activation::kGelu, Activation::kGeluTanh, Activation::kTanh, Activation::kRelu}) {
+    SCOPED_TRACE(static_cast<int>(activation));
+    if (activation == Activation::kRelu) bf16_bound_ = 5e-2;  // rounding moves sums near zero over the kink
+    const ParameterView weight = parameter(at::randn({37, 21}) * 0.3), bias = parameter(at::randn({37}));
+    const at::Tensor x = input_leaf(random({tokens(), 21}));
+    const at::Tensor x_twin = leaf(x), weight_twin = leaf(weight.value), bias_twin = leaf(bias.value);
+
+    const at::Tensor y = linear(x, weight, bias, activation, training());
+
+    EXPECT_EQ(y.scalar_type(), GetParam().type);
+    compare(y, reference::linear(x_twin, weight_twin, bias_twin, activation));
+    expect_close(x.grad(), x_twin.grad(), "input gradient");
+    expect_close(gradients_.of(weight), weight_twin.grad(), "weight gradient");
+    expect_close(gradients_.of(bias), bias_twin.grad(), "bias gradient");
+  }
+}
+
+TEST_P(Ops, AddNormEqualsItsTwin) {
+  for (const std::int64_t width : {20, 64}) {
+    SCOPED_TRACE(width);
+    const ParameterView gamma = parameter(at::randn({width})), beta = parameter(at::randn({width}));
+    const at::Tensor x = input_leaf(random({tokens(), width})), residual = input_leaf(at::randn({tokens(), width}));
+    const at::Tensor x_twin = leaf(x), residual_twin = leaf(residual);
+    const at::Tensor gamma_twin = leaf(gamma.value), beta_twin = leaf(beta.value);
+
+    const at::Tensor y = add_norm(x, residual, gamma, beta, kEpsilon, site(), input_, training());
+
+    EXPECT_EQ(y.scalar_type(), at::kFloat);
+    compare(y, reference::add_norm(x_twin, residual_twin, gamma_twin, beta_twin, kEpsilon, hidden_mask(width)));
+    expect_close(x.grad(), x_twin.grad(), "input gradient");
+    expect_close(residual.grad(), residual_twin.grad(), "residual gradient");
+    expect_close(gradients_.of(gamma), gamma_twin.grad(), "gamma gradient");
+    expect_close(gradients_.of(beta), beta_twin.grad(), "beta gradient");
+  }
+}
+
+TEST_P(Ops, EmbedEqualsItsTwin) {
+  constexpr std::int64_t kWidth = 28;
+  const ParameterView words = parameter(at::randn({17, kWidth})), positions = parameter(at::randn({80, kWidth})),
+                      segments = parameter(at::randn({2, kWidth})), gamma = parameter(at::randn({kWidth})),
+                      beta = parameter(at::randn({kWidth}));
+  const std::vector<ParameterView> parameters = {words, positions, segments, gamma, beta};
+  std::vector<at::Tensor> twins;
+  for (const ParameterView& view : parameters) twins.push_back(leaf(view.value));
+
+  const at::Tensor y = embed(input_, words, positions, segments, gamma, beta, kEpsilon, site(), training());
+
+  compare(y, reference::embed(input_, twins[0], twins[1], twins[2], twins[3], twins[4], kEpsilon, hidden_mask(kWidth)));
+  const char* const names[] = {"words", "positions", "segments", "gamma", "beta"};
+  for (std::size_t i = 0; i < twins.size(); ++i) expect_close(gradients_.of(parameters[i]), twins[i].grad(), names[i]);
+}
+
+TEST_P(Ops, AttentionEqualsItsTwinForHeadsOfEveryWidth) {
+  struct Heads {
+    std::int64_t count, width;
+  };
+  for (const Heads heads : {Heads{3, 32}, Heads{2, 64}, Heads{4, 16}, Heads{3, 5}}) {
+    SCOPED_TRACE(heads.width);
+    const at::Tensor qkv = input_leaf(random({tokens(), 3 * heads.count * heads.width}));
+    const at::Tensor qkv_twin = leaf(qkv);
+    const auto masks = GetParam().dropout > 0.0
+                           ? reference::attention_dropout_masks(heads.count, site(), input_, kDraws)
+                           : std::vector<at::Tensor>();
+
+    const at::Tensor y = attention(qkv, heads.count, site(), input_, training());
+
+    EXPECT_EQ(y.scalar_type(), GetParam().type);
+    compare(y, reference::attention(qkv_twin, heads.count, masks, input_));
+    const char* const names[] = {"query gradient", "key gradient", "value gradient"};
+    const std::int64_t width = heads.count * heads.width;
+    for (int i = 0; i < 3; ++i)
+      expect_close(qkv.grad().narrow(1, i * width, width), qkv_twin.grad().narrow(1, i * width, width), names[i]);
+  }
+}
+
+TEST_P(Ops, PoolingEqualsItsTwins) {
+  const at::Tensor hidden = input_leaf(random({tokens(), 19})), hidden_twin = leaf(hidden);
+  compare(pool_mean(hidden, input_), reference::pool_mean(hidden_twin, input_));
+  expect_close(hidden.grad(), hidden_twin.grad(), "gradient of the mean");
+
+  const at::Tensor first = input_leaf(random({tokens(), 19})), first_twin = leaf(first);
+  const std::vector<std::int64_t> starts(input_.cu_seqlens.begin(), input_.cu_seqlens.end() - 1);
+  compare(pool_cls(first, input_), first_twin.index_select(0, at::tensor(starts, at::kLong)));
+  expect_close(first.grad(), first_twin.grad(), "gradient of the first tokens");
+}
+
+TEST_P(Ops, DropoutRowsMultipliesOutputAndGradientByOneMask) {
+  const at::Tensor x = input_leaf(at::ones({input_.num_inputs(), 21}).to(GetParam().type));
+
+  const at::Tensor y = dropout_rows(x, site(), input_, training());
+  y.backward(at::ones_like(y));
+
+  const at::Tensor mask = GetParam().dropout > 0.0 ? reference::head_dropout_mask(21, site(), input_, kDraws)
+                                                   : at::ones({input_.num_inputs(), 21});
+  EXPECT_TRUE(at::equal(y.detach(), mask.to(GetParam().type)));
+  EXPECT_TRUE(at::equal(x.grad(), mask.to(GetParam().type)));
+  EXPECT_EQ((mask == 0).any().item<bool>(), GetParam().dropout > 0.0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Settings, Ops,
+                         testing::Values(Setting{0.0, at::kFloat, false}, Setting{0.2, at::kFloat, false},
+                                         Setting{0.0, at::kFloat, true}, Setting{0.2, at::kFloat, true},
+                                         Setting{0.0, at::kBFloat16, false}, Setting{0.2, at::kBFloat16, false},
+                                         Setting{0.2, at::kBFloat16, true}),
+                         name_of);
+
+/// Everything that the kernels compute for a pack, forward and backward, without the matrix products of linear layers.
+std::vector<at::Tensor> all_kernels() {
+  at::manual_seed(4);
+  const PackedInput input = pack_of({90, 1, 33, 64, 25, 25, 12});
+  const std::int64_t tokens = input.num_tokens(), width = 40;
+  std::int64_t offset = 0;
+  const auto parameter = [&](at::IntArrayRef shape) {
+    const at::Tensor value = at::randn(shape);
+    return ParameterView{offset++, value, value};
+  };
+  const std::vector<ParameterView> p = {parameter({17, width}), parameter({90, width}), parameter({2, width}),
+                                        parameter({width}),     parameter({width}),     parameter({width}),
+                                        parameter({width})};
+  Gradients gradients;
+  const ForwardContext context{Mode::kTraining, kDraws, &gradients};
+  const at::Tensor qkv = at::randn({tokens, 3 * width}).set_requires_grad(true);
+
+  const at::Tensor embedded = embed(input, p[0], p[1], p[2], p[3], p[4], kEpsilon, {0.1, 0}, context);
+  const at::Tensor mixed = attention(qkv, 5, {0.1, 0}, input, context);
+  const at::Tensor hidden = add_norm(mixed, embedded, p[5], p[6], kEpsilon, {0.1, 1}, input, context);
+  hidden.backward(at::randn({tokens, width}));
+  std::vector<at::Tensor> results = {hidden.detach(), qkv.grad()};
+  for (const ParameterView& view : p) results.push_back(gradients.of(view));
+  const at::Tensor z = at::randn({tokens, width});
+  results.push_back(add_bias_and_activate(z, p[3].value, Activation::kGelu));
+  const ActivationGradients activation = activation_backward(at::randn({tokens, width}), z, Activation::kGelu);
+  results.push_back(activation.dz);
+  results.push_back(activation.bias);
+  return results;
+}
+
+TEST(Kernels, GiveTheSameBitsOnOneAndTwoThreads) {
+  at::set_num_threads(1);
+  const auto one = all_kernels();
+  at::set_num_threads(2);
+  ASSERT_EQ(at::get_num_threads(), 2);
+  const auto two = all_kernels();
+  at::set_num_threads(1);
+
+  for (std::size_t i = 0; i < one.size(); ++i) EXPECT_TRUE(at::equal(one[i], two[i])) << "result " << i;
+}
+
+TEST(Kernels, GiveTheSameBitsWithAndWithoutAvx2) {
+  if (!has_avx2()) GTEST_SKIP() << "this CPU has no AVX2";
+  const auto fastest = all_kernels();
+  const PortableKernels portable;
+  ASSERT_FALSE(has_avx2());
+  const auto slow = all_kernels();
+
+  for (std::size_t i = 0; i < fastest.size(); ++i) EXPECT_TRUE(at::equal(fastest[i], slow[i])) << "result " << i;
+}
+
+TEST(Ops, RefuseWhatTheyCannotCompute) {
+  const PackedInput input = pack_of({3, 2});
+  PackedInput with_empty_input = input;
+  with_empty_input.cu_seqlens = {0, 5, 5};
+  const ParameterView table{0, at::zeros({17, 4}), {}}, vector{1, at::zeros({4}), {}};
+  PackedInput unknown_token = input;
+  unknown_token.token_ids = at::full({5}, 17, at::kLong);
+
+  EXPECT_THROW(attention(at::zeros({5, 12}), 3, {}, input, {}), std::invalid_argument);
+  EXPECT_THROW(pool_mean(at::zeros({5, 4}), with_empty_input), std::invalid_argument);
+  EXPECT_THROW(pool_cls(at::zeros({5, 4}), with_empty_input), std::invalid_argument);
+  EXPECT_THROW(embed(unknown_token, table, table, table, vector, vector, kEpsilon, {}, {}), std::invalid_argument);
+}
+
+}  // namespace
+}  // namespace meshfold::models::ops
