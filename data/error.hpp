@@ -27,13 +27,6 @@ class InputError : public std::runtime_error {
   InputPlace place_;
 };
 
-/// A file of ours could not be written, synced or renamed: exit code 5. Names the file, the call and the system's
-/// words.
-class WriteError : public std::runtime_error {
- public:
-  using std::runtime_error::runtime_error;
-};
-
 /// A failed HDF5 call, with file, object and the library's own error stack in one line.
 class Hdf5Error : public std::runtime_error {
  public:

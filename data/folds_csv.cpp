@@ -2,9 +2,9 @@
 #include <stdexcept>
 
 #include "data/csv_table.hpp"
-#include "data/durable_file.hpp"
 #include "data/error.hpp"
 #include "data/folds.hpp"
+#include "dist/durable_file.hpp"
 
 namespace meshfold::data {
 
@@ -14,7 +14,7 @@ void write_folds_csv(const std::filesystem::path& file, std::span<const std::str
   }
   std::string text = "id,fold\n";
   for (std::size_t i = 0; i < ids.size(); ++i) text += csv_field(ids[i]) + ',' + std::to_string(folds[i]) + '\n';
-  write_file_durably(file, text);
+  dist::replace_file(file, text);
 }
 
 FoldAssignment read_folds_csv(const std::filesystem::path& file, std::span<const std::string> ids) {

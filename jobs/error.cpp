@@ -1,5 +1,7 @@
 #include "jobs/error.hpp"
 
+#include <filesystem>
+
 #include "data/error.hpp"
 #include "dist/error.hpp"
 #include "models/error.hpp"
@@ -23,7 +25,7 @@ ExitCode exit_code_of(const std::exception& error) {
   if (dynamic_cast<const ConfigError*>(&error)) return ExitCode::kConfig;
   if (dynamic_cast<const data::InputError*>(&error)) return ExitCode::kInput;
   if (dynamic_cast<const data::Hdf5Error*>(&error)) return ExitCode::kStorage;
-  if (dynamic_cast<const data::WriteError*>(&error)) return ExitCode::kStorage;
+  if (dynamic_cast<const std::filesystem::filesystem_error*>(&error)) return ExitCode::kStorage;
   if (dynamic_cast<const models::ModelFileError*>(&error)) return ExitCode::kInput;
   if (dynamic_cast<const CheckpointError*>(&error)) return ExitCode::kNoCheckpoint;
   if (dynamic_cast<const StorageError*>(&error)) return ExitCode::kStorage;

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "dist/durable_file.hpp"
+
 namespace meshfold::jobs {
 
 /// Exit codes of the program; scripts rely on them (docs/architecture.md).
@@ -24,10 +26,7 @@ class CheckpointError : public std::runtime_error {  ///< no usable checkpoint
   using std::runtime_error::runtime_error;
 };
 
-class StorageError : public std::runtime_error {  ///< a write, sync or rename failed
- public:
-  using std::runtime_error::runtime_error;
-};
+using dist::StorageError;  ///< a write, sync or rename failed
 
 class BadNumbersError : public std::runtime_error {  ///< loss or gradient not finite, agreed by the job
  public:

@@ -42,19 +42,6 @@ std::string quoted(const std::string& value) {
   return text + "\"";
 }
 
-void replace_file(const fs::path& file, const std::string& contents) {
-  const fs::path temporary = file.string() + ".tmp";
-  errno = 0;
-  {
-    std::ofstream out(temporary, std::ios::binary | std::ios::trunc);
-    out << contents << std::flush;
-    if (!out) throw StorageError(temporary.string() + ": cannot write: " + std::strerror(errno));
-  }
-  std::error_code error;
-  fs::rename(temporary, file, error);
-  if (error) throw StorageError(file.string() + ": cannot replace: " + error.message());
-}
-
 std::string new_run_id() {
   std::random_device entropy;
   char text[20];
@@ -121,8 +108,8 @@ void open_run_directory(const fs::path& run, const std::vector<ResolvedOption>& 
   }
   const Json now = {{"format", kFormatVersion}, {"id", id}, {"config_hash", config_hash(options)}, {"options", fixed}};
   // config.ini first: a directory with run.json always has both.
-  replace_file(run / "config.ini", to_ini(options));
-  replace_file(file, now.dump(2) + "\n");
+  dist::replace_file(run / "config.ini", to_ini(options));
+  dist::replace_file(file, now.dump(2) + "\n");
 }
 
 std::string config_hash(const std::vector<ResolvedOption>& options) {

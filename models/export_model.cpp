@@ -3,7 +3,7 @@
 #include <fstream>
 #include <iterator>
 
-#include "models/durable_file.hpp"
+#include "dist/durable_file.hpp"
 #include "models/error.hpp"
 #include "models/model.hpp"
 #include "models/model_directory_head.hpp"
@@ -40,21 +40,14 @@ class DirectoryInProgress {
   const fs::path& path() const { return path_; }
 
   void commit() {
-    sync_directory(path_);
-    fs::rename(path_, target_);
+    dist::sync_directory(path_);
+    dist::rename_durably(path_, target_);
     path_.clear();
-    sync_directory(target_.parent_path());
   }
 
  private:
   fs::path target_, path_;
 };
-
-void write_text(const fs::path& file, const std::string& text) {
-  DurableFile output(file);
-  output.write(text.data(), text.size());
-  output.sync();
-}
 
 void write_config(const Model& model, const fs::path& source, const fs::path& directory) {
   ConfigJson config(source);
@@ -74,7 +67,7 @@ void write_config(const Model& model, const fs::path& source, const fs::path& di
   } else {
     json["classifier_dropout"] = before_classifier;
   }
-  write_text(directory / "config.json", json.dump(2) + "\n");
+  dist::write_new_file(directory / "config.json", json.dump(2) + "\n");
 }
 
 void write_weights(const Model& model, const fs::path& directory) {
@@ -103,7 +96,7 @@ void copy_tokenizer(const fs::path& source, const fs::path& directory) {
     std::ifstream input(source / name, std::ios::binary);
     const std::string text{std::istreambuf_iterator<char>(input), {}};
     if (!input) throw ModelFileError((source / name).string(), "cannot be read");
-    write_text(directory / name, text);
+    dist::write_new_file(directory / name, text);
   }
 }
 

@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
-#include "models/durable_file.hpp"
+#include "dist/durable_file.hpp"
 #include "models/safetensors.hpp"
 #include "models/safetensors_dtype.hpp"
 
@@ -60,7 +60,7 @@ void write_safetensors(const std::filesystem::path& file, const std::vector<Name
   std::string length(sizeof(std::uint64_t), '\0');
   for (std::size_t i = 0; i < length.size(); ++i)
     length[i] = static_cast<char>((std::uint64_t{header.size()} >> (8 * i)) & 0xFF);
-  DurableFile output(file);
+  dist::DurableFile output(file, dist::Existing::kEmpty);
   output.write(length.data(), length.size());
   output.write(header.data(), header.size());
   for (const Named* tensor : order) {

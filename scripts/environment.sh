@@ -93,14 +93,14 @@ fetch() { # data sets...
   done
 }
 
-build_preset() { # preset, cmake arguments...
-  local preset="$1"
-  shift
+build_preset() { # preset, target, cmake arguments...
+  local preset="$1" target="$2"
+  shift 2
   export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1  # a second checkout of the same sources compiles nothing again
   mkdir -p "build/$preset"
   cmake --preset "$preset" -DMESHFOLD_TORCH_DIR="$MESHFOLD_TORCH_DIR" "$@" >"build/$preset/configure.log" 2>&1 ||
     fail "cmake failed: $(grep -A6 -m1 'CMake Error' "build/$preset/configure.log" | tr -s '\n ' ' ') (whole log: build/$preset/configure.log)"
-  cmake --build "build/$preset" || fail "the build failed; the compiler's words are above"
+  cmake --build "build/$preset" --target "$target" || fail "the build failed; the compiler's words are above"
 }
 
 # mpirun on one machine: more ranks than cores is fine, and ranks that wait give way.

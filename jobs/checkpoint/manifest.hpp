@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "jobs/checkpoint/durable_file.hpp"
+#include "jobs/checkpoint/verified_file.hpp"
 #include "models/parameter_store.hpp"
 
 namespace meshfold::jobs::checkpoint {

@@ -14,7 +14,7 @@
 
 #include "dist/agreement.hpp"
 #include "jobs/checkpoint/box.hpp"
-#include "jobs/checkpoint/durable_file.hpp"
+#include "jobs/checkpoint/verified_file.hpp"
 #include "jobs/checkpoint/manifest.hpp"
 #include "jobs/checkpoint/shard_writer.hpp"
 #include "jobs/error.hpp"
@@ -56,10 +56,9 @@ void writing(const fs::path& what, Write write) {
 void seal(const fs::path& temporary, const fs::path& committed, const Manifest& manifest) {
   const std::vector<std::string> faults = tiling_faults(manifest);
   if (!faults.empty()) throw StorageError(committed.string() + ": " + faults.front());
-  write_durably(temporary / kManifestName, manifest_text(manifest));
-  sync_directory(temporary);
-  fs::rename(temporary, committed);
-  sync_directory(committed.parent_path());
+  dist::write_new_file(temporary / kManifestName, manifest_text(manifest));
+  dist::sync_directory(temporary);
+  dist::rename_durably(temporary, committed);
 }
 
 /// Why the checkpoint cannot be resumed from; empty if it can.

@@ -4,8 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "jobs/checkpoint/durable_file.hpp"
-#include "jobs/cv/replace_file.hpp"
+#include "dist/durable_file.hpp"
+#include "jobs/checkpoint/verified_file.hpp"
 #include "jobs/error.hpp"
 #include "models/error.hpp"
 #include "models/safetensors.hpp"
@@ -139,7 +139,7 @@ void commit_result(const fs::path& job_directory, const JobResult& result, const
   temporary += ".tmp";
   fs::remove(temporary);
   models::write_safetensors(temporary, tensors, {{"job", result.record.name}});
-  rename_durably(temporary, file);
+  dist::rename_durably(temporary, file);
 
   auto done = to_json(result.record);
   done["format_version"] = kFormatVersion;
@@ -148,7 +148,7 @@ void commit_result(const fs::path& job_directory, const JobResult& result, const
                     {"folds", origin.folds_hash},
                     {"test", origin.test_hash}};
   done["result"] = to_json(checkpoint::digest_of(file));
-  replace_file(job_directory / kDoneFile, done.dump(2) + "\n");
+  dist::replace_file(job_directory / kDoneFile, done.dump(2) + "\n");
 }
 
 std::optional<JobRecord> read_record(const fs::path& job_directory) {

@@ -6,10 +6,10 @@
 #include <cmath>
 #include <numeric>
 
+#include "dist/durable_file.hpp"
 #include "data/csv_table.hpp"
 #include "data/error.hpp"
 #include "data/nearest_name.hpp"
-#include "jobs/cv/replace_file.hpp"
 #include "jobs/predict/prediction_table.hpp"
 
 namespace meshfold::jobs {
@@ -100,7 +100,7 @@ void write_submission(const std::filesystem::path& file, const SubmissionFormat&
     for (const auto output : format.outputs) csv.add(cells[static_cast<std::int64_t>(row)][output]);
     csv.end_row();
   }
-  replace_file(file, csv.text());
+  dist::replace_file(file, csv.text());
 }
 
 void write_out_of_fold(const std::filesystem::path& file, const std::string& id_column,
@@ -128,7 +128,7 @@ void write_out_of_fold(const std::filesystem::path& file, const std::string& id_
     for (std::int64_t c = 0; c < dense_values.size(1); ++c) csv.add(predicted[row][c]);
     csv.end_row();
   }
-  replace_file(file, csv.text());
+  dist::replace_file(file, csv.text());
 }
 
 }  // namespace meshfold::jobs

@@ -1,8 +1,8 @@
 #include "jobs/predict/export_job.hpp"
 
+#include "dist/durable_file.hpp"
 #include "dist/single_process_group.hpp"
 #include "jobs/cv/job_setup.hpp"
-#include "jobs/cv/replace_file.hpp"
 #include "jobs/error.hpp"
 
 namespace meshfold::jobs {
@@ -38,7 +38,7 @@ fs::path export_job(const RunConfig& config, const JobRecord& record) {
   make_room(directory);
   if (directory.has_parent_path()) fs::create_directories(directory.parent_path());
   models::export_model(*model, config.model.path.empty() ? record.model_path : config.model.path, directory);
-  replace_file(directory / kMark, mark_of(record));
+  dist::replace_file(directory / kMark, mark_of(record));
   return directory;
 }
 

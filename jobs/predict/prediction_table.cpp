@@ -5,8 +5,8 @@
 #include <cassert>
 #include <charconv>
 
+#include "dist/durable_file.hpp"
 #include "data/csv_table.hpp"
-#include "jobs/cv/replace_file.hpp"
 
 namespace meshfold::jobs {
 
@@ -70,7 +70,7 @@ void write_predictions(const std::filesystem::path& file, const std::string& id_
     for (std::int64_t c = 0; c < dense.size(1); ++c) csv.add(cells[static_cast<std::int64_t>(row)][c]);
     csv.end_row();
   }
-  replace_file(file, csv.text());
+  dist::replace_file(file, csv.text());
 }
 
 }  // namespace meshfold::jobs

@@ -13,7 +13,7 @@
 
 #include "data/dataset_format.hpp"
 #include "data/dataset_writer.hpp"
-#include "data/durable_file.hpp"
+#include "dist/durable_file.hpp"
 #include "data/error.hpp"
 #include "data/pack.hpp"
 #include "data/tokenizer.hpp"
@@ -158,9 +158,9 @@ void write_parallel(const Preparation& work, const fs::path& temporary, const da
     if (layout.has_groups && work.world.rank() == 0) writer->write_groups(work.table->group_names());
   });
   dist::agree(work.world, "close " + temporary.string(), [&] { writer->close(); });
-  dist::agree(work.world, "sync " + temporary.string(), [&] { data::sync_file(temporary); });
+  dist::agree(work.world, "sync " + temporary.string(), [&] { dist::sync_file(temporary); });
   dist::agree(work.world, "commit " + work.file.string(), [&] {
-    if (work.world.rank() == 0) data::rename_durably(temporary, work.file);
+    if (work.world.rank() == 0) dist::rename_durably(temporary, work.file);
   });
 }
 

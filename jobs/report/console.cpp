@@ -18,7 +18,7 @@ namespace meshfold::jobs {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr auto kPlainInterval = std::chrono::seconds(5);  // a log of a long run stays readable
+constexpr auto kPlainInterval = std::chrono::seconds(10);  // a log of a long run stays readable
 constexpr auto kRewriteInterval = std::chrono::milliseconds(100);
 
 /// Open MPI gives every rank a pseudo-terminal for stdout, whatever mpirun's own stdout is. So under mpirun it is the
@@ -94,6 +94,7 @@ struct Console::State {
   std::string before_log;  // what was logged before the file was open
   bool line_in_place = false;
   bool progress_was_shown = false;
+  std::string last_plain;  ///< nothing new is not said again
   Clock::time_point last_progress;
 
   void to_log(std::string_view line) {
@@ -201,7 +202,11 @@ void Console::progress(std::string_view line) {
   if (state_->progress_was_shown && now - state_->last_progress < interval) return;
   state_->progress_was_shown = true;
   state_->last_progress = now;
-  if (!in_place) return say(line);
+  if (!in_place) {
+    if (line == state_->last_plain) return;
+    state_->last_plain = line;
+    return say(line);
+  }
   // One column stays free: a full line would wrap, and then it cannot be rewritten.
   const std::string_view shown = cut_to(line, terminal_columns(state_->stream) - 1);
   std::fprintf(state_->stream, "\r\033[K%.*s", static_cast<int>(shown.size()), shown.data());

@@ -263,17 +263,7 @@ class Page {
 }  // namespace
 
 void write_html_report(const fs::path& file, const fs::path& run_directory, const RunSummary& summary) {
-  const std::string html = Page(run_directory, summary).html();
-  const fs::path temporary = file.string() + ".tmp";
-  errno = 0;
-  {
-    std::ofstream out(temporary, std::ios::binary | std::ios::trunc);
-    out << html << std::flush;
-    if (!out) throw StorageError(temporary.string() + ": cannot write the report: " + std::strerror(errno));
-  }
-  std::error_code error;
-  fs::rename(temporary, file, error);
-  if (error) throw StorageError(file.string() + ": cannot replace the report: " + error.message());
+  dist::replace_file(file, Page(run_directory, summary).html());
 }
 
 }  // namespace meshfold::jobs

@@ -37,8 +37,7 @@ class RealModel(harness.EndToEnd):
         model = transformers.AutoModelForSequenceClassification.from_pretrained(exported)
         model.eval()
         self.assertEqual([model.config.id2label[i] for i in range(6)], TARGETS)
-        tokenizer = transformers.BertTokenizerFast(vocab=str(exported / "vocab.txt"), do_lower_case=True) \
-            if not hasattr(transformers.AutoTokenizer, "from_pretrained") else transformers.AutoTokenizer.from_pretrained(exported)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(exported)
         texts = {r["id"]: r["text"] for r in read_csv(self.tables / "test.csv")}
         with torch.no_grad():
             for row in ours:

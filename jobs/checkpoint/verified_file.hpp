@@ -11,11 +11,6 @@ namespace meshfold::jobs::checkpoint {
 /// A file is hashed in blocks of this size, so that a reader can check just what it reads.
 inline constexpr std::uint64_t kBlockBytes = std::uint64_t{8} << 20;
 
-/// Makes the entries of `directory` durable. Throws StorageError.
-void sync_directory(const std::filesystem::path& directory);
-/// Writes a new file and fsyncs it. Throws StorageError if it exists or anything fails; a failed fsync is not tried
-/// again.
-void write_durably(const std::filesystem::path& file, std::string_view bytes);
 /// The whole file. Throws CheckpointError.
 std::string read_text(const std::filesystem::path& file);
 

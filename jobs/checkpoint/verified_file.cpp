@@ -1,4 +1,4 @@
-#include "jobs/checkpoint/durable_file.hpp"
+#include "jobs/checkpoint/verified_file.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -36,11 +36,6 @@ class Descriptor {
   int value_;
 };
 
-[[noreturn]] void throw_storage_error(const char* call, const std::filesystem::path& file) {
-  throw StorageError(file.string() + ": " + call + " failed: " + std::strerror(errno) +
-                     "; check free space, quota and permissions of the run directory");
-}
-
 std::string block_hash(const char* bytes, std::size_t size) {
   const XXH128_hash_t hash = XXH3_128bits(bytes, size);
   char hex[33];
@@ -64,26 +59,6 @@ bool read_fully(int descriptor, char* out, std::uint64_t size, std::uint64_t off
 std::string last_error() { return errno == 0 ? "the file ended early" : std::strerror(errno); }
 
 }  // namespace
-
-void sync_directory(const std::filesystem::path& directory) {
-  const Descriptor descriptor(directory, O_RDONLY | O_DIRECTORY);
-  if (descriptor.value() < 0) throw_storage_error("open", directory);
-  if (::fsync(descriptor.value()) != 0) throw_storage_error("fsync", directory);
-}
-
-void write_durably(const std::filesystem::path& file, std::string_view bytes) {
-  Descriptor descriptor(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-  if (descriptor.value() < 0) throw_storage_error("open", file);
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(descriptor.value(), bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) throw_storage_error("write", file);
-    bytes.remove_prefix(static_cast<std::size_t>(written));
-  }
-  if (::fsync(descriptor.value()) != 0) throw_storage_error("fsync", file);
-  // Network file systems may report a failed write only here.
-  if (::close(descriptor.release()) != 0) throw_storage_error("close", file);
-}
 
 std::string read_text(const std::filesystem::path& file) {
   std::ifstream stream(file, std::ios::binary);

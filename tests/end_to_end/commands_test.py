@@ -1,0 +1,95 @@
+"""The other commands and tasks: classification, bf16, train, export, predict, tokenize, checkpoint."""
+
+import unittest
+
+import numpy
+import torch
+import transformers
+from sklearn.metrics import accuracy_score, log_loss
+
+import harness
+from harness import TARGETS, json_lines, read_csv, run
+
+
+class Commands(harness.EndToEnd):
+    def test_classifies_and_scores_as_scikit_learn_does(self):
+        directory = self.scratch / "classes"
+        result = run(3, "cv", *self.settings(directory, model__task="classification", data__targets="source", loss__kind="cross_entropy",
+                                             loss__label_smoothing=0.1, training__epochs=8, data__test=self.tables / "test.csv"))
+        self.assert_done(result)
+        oof = read_csv(directory / "oof.csv")
+        names = sorted({row["source"] for row in oof})
+        probabilities = numpy.array([[float(row[f"pred_{name}"]) for name in names] for row in oof])
+        truth = [row["source"] for row in oof]
+        numpy.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-5)
+        accuracy = accuracy_score(truth, [names[i] for i in probabilities.argmax(1)])
+        self.assertIn(f"{log_loss(truth, probabilities, labels=names):.4f}", result.stdout)
+        majority = max(truth.count(name) for name in names) / len(truth)
+        self.assertGreater(accuracy, majority, "not better than always saying the largest class")
+        self.assertEqual(list(read_csv(directory / "submission.csv")[0]), ["id", *names])
+
+        model = transformers.AutoModelForSequenceClassification.from_pretrained(directory / "model")
+        self.assertEqual([model.config.id2label[i] for i in range(len(names))], names)
+
+    def test_trains_in_bf16_close_to_fp32(self):
+        def losses(precision):
+            directory = self.scratch / f"precision-{precision}"
+            self.assert_done(run(2, "train", *self.settings(directory, precision__compute=precision, log__every_steps=1, cv__folds=None,
+                                                            cv__strategy=None, data__group=None)))
+            return numpy.array([line["loss"] for line in json_lines(directory / "train" / "metrics.jsonl") if line["kind"] == "train"])
+
+        single, half = losses("fp32"), losses("bf16")
+        self.assertEqual(len(single), len(half))
+        self.assertFalse((single == half).all(), "bf16 changed nothing")
+        numpy.testing.assert_allclose(half, single, rtol=0.05)
+        self.assertLess(half[-5:].mean(), half[:5].mean())
+
+    def test_trains_exports_verifies_and_predicts_on_one_job(self):
+        directory = self.scratch / "one"
+        settings = self.settings(directory, cv__folds=None, cv__strategy=None, data__group=None, data__test=self.tables / "test.csv")
+        self.assert_done(run(2, "train", *settings))
+        self.assert_done(run(1, "export", *settings, "--set", f"export.path={self.scratch / 'exported'}"))
+        self.assert_done(run(1, "checkpoint", "verify", directory))
+        self.assert_done(run(2, "predict", *settings))
+        on_run = read_csv(directory / "predictions.csv")
+        plain = self.scratch / "plain"
+        self.assert_done(run(1, "predict", "--run", plain, "--set", f"model.path={self.scratch / 'exported'}", "--set",
+                             f"data.test={self.tables / 'test.csv'}", "--set", "tokenizer.max_length=64"))
+        for a, b in zip(on_run, read_csv(plain / "predictions.csv"), strict=True):
+            self.assertEqual(a["id"], b["id"])
+            for target in TARGETS:
+                self.assertAlmostEqual(float(a[f"pred_{target}"]), float(b[f"pred_{target}"]), places=5)
+
+        damaged = next(directory.glob("train/checkpoint-*/shard-0.safetensors"))
+        data = bytearray(damaged.read_bytes())
+        data[-9] ^= 1
+        damaged.write_bytes(data)
+        result = run(1, "checkpoint", "verify", directory)
+        self.assertEqual(result.returncode, 4, result.stdout + result.stderr)
+        self.assertIn("shard-0.safetensors", result.stdout + result.stderr)
+
+    def test_tokenizes_alone_and_the_run_finds_it(self):
+        cache = self.scratch / "tokenized"
+        self.assert_done(run(3, "tokenize", *self.settings(self.scratch / "tokenize", data__cache=cache)))
+        files = {path: path.stat().st_mtime_ns for path in cache.glob("*.h5")}
+        self.assertEqual(len(files), 1)
+        self.assert_done(run(2, "cv", *self.settings(self.scratch / "after", data__cache=cache, training__epochs=1)))
+        self.assertEqual(files, {path: path.stat().st_mtime_ns for path in cache.glob("*.h5")})
+
+    def test_gives_the_same_loss_curve_on_any_number_of_ranks(self):
+        def losses(ranks, **changes):
+            directory = self.scratch / f"curve-{ranks}-{len(changes)}"
+            self.assert_done(run(ranks, "train", *self.settings(directory, log__every_steps=1, training__parts=12 if not changes else 4, cv__folds=None,
+                                                                cv__strategy=None, data__group=None, **changes)))
+            return [line["loss"] for line in json_lines(directory / "train" / "metrics.jsonl") if line["kind"] == "train"]
+
+        alone = losses(1)
+        for ranks in (2, 3, 4):
+            numpy.testing.assert_allclose(losses(ranks), alone, rtol=2e-5, err_msg=f"{ranks} ranks")
+        exact = losses(1, training__deterministic="true")
+        for ranks in (2, 4):
+            self.assertEqual(losses(ranks, training__deterministic="true"), exact, f"{ranks} ranks, deterministic")
+
+
+if __name__ == "__main__":
+    unittest.main()
