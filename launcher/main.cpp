@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <cstdio>
 #include <exception>
 #include <string>
@@ -57,7 +59,11 @@ void open_run(const std::string& command, const jobs::RunConfig& config, const d
       jobs::open_run_directory(config.run.directory, launcher::resolved_options(config));
     }
   });
-  dist::agree(world, "open the log", [&] { console.open_log(config.run.directory); });
+  dist::agree(world, "open the log", [&] {
+    console.open_log(config.run.directory);
+    console.log(command + ": rank " + std::to_string(mpi.rank()) + " of " + std::to_string(mpi.size()) + " on " +
+                mpi.host_name() + ", process " + std::to_string(::getpid()));
+  });
 }
 
 ExitCode run(const launcher::CommandLine& line, dist::Environment& mpi, jobs::Console& console) {

@@ -50,7 +50,7 @@ def rank_processes(run_directory):
             words = (entry / "cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        if words[0].endswith(b"meshfold") and str(run_directory).encode() in words:
+        if words[0] == bytes(BINARY) and str(run_directory).encode() in words:
             found.append(int(entry.name))
     return sorted(found)
 

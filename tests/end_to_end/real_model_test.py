@@ -20,7 +20,7 @@ class RealModel(harness.EndToEnd):
 
     def test_learns_exports_and_predicts_alike(self):
         directory = self.scratch / "run"
-        result = run(2, "cv", *self.settings(directory, cv__folds=2, training__epochs=2, optimizer__learning_rate=1e-4, data__test=self.tables / "test.csv"))
+        result = run(2, "cv", *self.settings(directory, cv__folds=2, training__epochs=3, training__batch_size=8, optimizer__learning_rate=3e-4, data__test=self.tables / "test.csv"))
         self.assert_done(result)
         self.assertIn("embeddings.position_ids", result.stdout)  # left out
         self.assertIn("classifier.weight", result.stdout)        # freshly initialised
@@ -45,7 +45,7 @@ class RealModel(harness.EndToEnd):
                 theirs = model(**inputs).logits[0].numpy()
                 self.assertLess(abs(theirs - numpy.array([float(row[f"pred_{t}"]) for t in TARGETS])).max(), 1e-4)
 
-        self.assert_done(run(1, "predict", *self.settings(directory, cv__folds=2, training__epochs=2, optimizer__learning_rate=1e-4,
+        self.assert_done(run(1, "predict", *self.settings(directory, cv__folds=2, training__epochs=3, training__batch_size=8, optimizer__learning_rate=3e-4,
                                                           data__test=self.tables / "test.csv")))
         folds = read_csv(directory / "predictions.csv")
         submission = read_csv(directory / "submission.csv")
