@@ -177,7 +177,8 @@ std::string html_escaped(const std::string& text) {
 std::string short_number(double value) {
   if (!std::isfinite(value)) return "n/a";
   char text[32];
-  std::snprintf(text, sizeof text, "%.5g", value);
+  // Learning rates: 1.5e-04 fits the margin, 0.00015 does not.
+  std::snprintf(text, sizeof text, value != 0 && std::abs(value) < 1e-3 ? "%.1e" : "%.5g", value);
   return text;
 }
 

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <random>
 
+#include "dist/durable_file.hpp"
 #include "models/error.hpp"
 
 namespace meshfold::models {
@@ -209,7 +210,7 @@ TEST(Safetensors, RefusesToWriteWhatCouldNotBeReadBack) {
   EXPECT_THROW(write_safetensors(file, {{"a", one}, {"a", one}}, {}), std::invalid_argument);
   EXPECT_THROW(write_safetensors(file, {{"__metadata__", one}}, {}), std::invalid_argument);
   EXPECT_THROW(write_safetensors(file, {{"a", one.t()}}, {}), std::invalid_argument);
-  EXPECT_THROW(write_safetensors(scratch("no_such_directory") / "f", {{"a", one}}, {}), std::system_error);
+  EXPECT_THROW(write_safetensors(scratch("no_such_directory") / "f", {{"a", one}}, {}), dist::StorageError);
 }
 
 }  // namespace
