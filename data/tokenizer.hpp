@@ -4,11 +4,18 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace meshfold::data {
+
+/// The special tokens that a model family puts around a text: first a [between b] last. BERT and DeBERTa: [CLS], [SEP],
+/// [SEP]; decoders: the begin-of-sequence token alone.
+struct Framing {
+  std::optional<std::int32_t> first, between, last;
+};
 
 /// Text to token ids, without special tokens. Const and safe to share between threads.
 class Tokenizer {
@@ -21,9 +28,7 @@ class Tokenizer {
   virtual std::string name() const = 0;
   /// Hex XXH3-128 over everything that decides the ids (vocabulary and options); part of the dataset's cache key.
   virtual std::string hash() const = 0;
-  /// Ids of the model family's special tokens.
-  virtual std::int32_t cls_id() const = 0;
-  virtual std::int32_t sep_id() const = 0;
+  virtual Framing framing() const = 0;
   virtual std::int32_t pad_id() const = 0;
 };
 
@@ -33,12 +38,27 @@ struct EncodedInput {
   std::uint32_t pair_start = 0;
 };
 
-/// [CLS] a [SEP], or [CLS] a [SEP] b [SEP], at most `max_length` ids (>= 2 / >= 3). Too long texts are cut at their end; with a pair
-/// the longer one loses tokens first ("longest first", as tokenizers' default).
-EncodedInput encode_input(const Tokenizer& tokenizer, std::string_view text, const std::string* pair, std::size_t max_length);
+/// How too long inputs are made to fit.
+struct Truncation {
+  enum class Kind {
+    kLongestFirst,  ///< the longer segment loses tokens first, as the default of Hugging Face tokenizers
+    kOnlySecond,    ///< only the second segment loses tokens; a single text is cut as in kLongestFirst
+    kHeadTail,      ///< lengths as kLongestFirst; what a segment keeps is taken from both its ends (Sun et al., 2019)
+  };
+  std::size_t max_length = 512;  ///< ids of an input, special tokens among them
+  Kind kind = Kind::kLongestFirst;
+  double head_share = 0.25;  ///< kHeadTail: share of the kept tokens that come from the start, rounded down
+};
 
-/// The tokenizer of a Hugging Face model directory (vocab.txt with tokenizer_config.json's do_lower_case, strip_accents,
-/// tokenize_chinese_chars; absent keys have BERT's defaults). Throws InputError naming what is missing and which formats can be read.
+/// The input of one text or of a pair, at most `max_length` ids. Throws std::invalid_argument if the special tokens
+/// alone are longer, and std::length_error if kOnlySecond leaves no room for the first segment.
+EncodedInput encode_input(const Tokenizer& tokenizer, std::string_view text, const std::string* pair,
+                          const Truncation& truncation);
+
+/// The tokenizer of a Hugging Face model directory. BERT: vocab.txt, or a tokenizer.json with a WordPiece model, with
+/// tokenizer_config.json's do_lower_case, strip_accents, tokenize_chinese_chars (absent keys have BERT's defaults).
+/// SentencePiece: spm.model or tokenizer.model, its family by tokenizer_class, else by its pieces. Throws InputError
+/// naming what is missing and which formats can be read.
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& model_directory);
 
 }  // namespace meshfold::data

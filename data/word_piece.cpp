@@ -18,7 +18,7 @@ WordPieceTokenizer::WordPieceTokenizer(WordPieceVocabulary vocabulary, const Ber
   const auto add = [&](const std::string& text) {
     const auto id = vocabulary_.find(text);
     if (text.empty() || !id) throw std::invalid_argument("the vocabulary has no special token '" + text + "'");
-    special_tokens_.push_back({text, *id});
+    special_tokens_.add(text, *id);
     return *id;
   };
   unknown_id_ = add(special_tokens.unknown);
@@ -26,11 +26,6 @@ WordPieceTokenizer::WordPieceTokenizer(WordPieceVocabulary vocabulary, const Ber
   sep_id_ = add(special_tokens.sep);
   pad_id_ = add(special_tokens.pad);
   if (vocabulary_.find(special_tokens.mask)) add(special_tokens.mask);
-  std::stable_sort(special_tokens_.begin(), special_tokens_.end(),
-                   [](const SpecialToken& a, const SpecialToken& b) { return a.text.size() > b.text.size(); });
-  for (const SpecialToken& token : special_tokens_) {
-    if (special_first_bytes_.find(token.text[0]) == std::string::npos) special_first_bytes_ += token.text[0];
-  }
 
   byte_classes_.fill(ByteClass::kOther);
   for (char32_t c = 0; c < 128; ++c) {
@@ -56,7 +51,7 @@ std::string WordPieceTokenizer::hash() const {
   for (const bool option : {options_.lowercase, options_.strip_accents, options_.split_ideographs})
     all += option ? '1' : '0';
   for (const std::int32_t id : {unknown_id_, cls_id_, sep_id_, pad_id_}) all += ' ' + std::to_string(id);
-  for (const SpecialToken& token : special_tokens_) all += '\n' + token.text;
+  for (const auto& token : special_tokens_.tokens()) all += '\n' + token.text;
   all += "\n\n";
   for (const std::string& piece : vocabulary_.pieces()) (all += piece) += '\n';
   const XXH128_hash_t hash = XXH3_128bits(all.data(), all.size());
@@ -66,28 +61,9 @@ std::string WordPieceTokenizer::hash() const {
   return hex;
 }
 
-const WordPieceTokenizer::SpecialToken* WordPieceTokenizer::special_at(std::string_view text) const {
-  for (const SpecialToken& token : special_tokens_) {
-    if (text.starts_with(token.text)) return &token;
-  }
-  return nullptr;
-}
-
 void WordPieceTokenizer::encode(std::string_view text, std::vector<std::int32_t>& ids) const {
-  std::size_t plain_start = 0;
-  for (std::size_t at = text.find_first_of(special_first_bytes_); at != std::string_view::npos;
-       at = text.find_first_of(special_first_bytes_, at)) {
-    const SpecialToken* special = special_at(text.substr(at));
-    if (special == nullptr) {
-      ++at;
-      continue;
-    }
-    encode_plain(text.substr(plain_start, at - plain_start), ids);
-    ids.push_back(special->id);
-    at += special->text.size();
-    plain_start = at;
-  }
-  encode_plain(text.substr(plain_start), ids);
+  special_tokens_.split(
+      text, [&](std::string_view plain) { encode_plain(plain, ids); }, [&](std::int32_t id) { ids.push_back(id); });
 }
 
 void WordPieceTokenizer::encode_plain(std::string_view text, std::vector<std::int32_t>& ids) const {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "data/bert_normalizer.hpp"
+#include "data/special_tokens.hpp"
 #include "data/tokenizer.hpp"
 #include "data/word_piece_vocabulary.hpp"
 
@@ -34,25 +35,18 @@ class WordPieceTokenizer final : public Tokenizer {
   std::size_t vocabulary_size() const override { return vocabulary_.size(); }
   std::string name() const override;
   std::string hash() const override;
-  std::int32_t cls_id() const override { return cls_id_; }
-  std::int32_t sep_id() const override { return sep_id_; }
+  Framing framing() const override { return {cls_id_, sep_id_, sep_id_}; }
   std::int32_t pad_id() const override { return pad_id_; }
 
  private:
   enum class ByteClass : unsigned char { kWord, kSpace, kPunctuation, kOther };
-  struct SpecialToken {
-    std::string text;
-    std::int32_t id;
-  };
-  const SpecialToken* special_at(std::string_view text) const;
   void encode_plain(std::string_view text, std::vector<std::int32_t>& ids) const;
   void split_normalized(const std::u32string& characters, std::string& word, std::vector<std::int32_t>& ids) const;
   void end_word(std::string& word, std::vector<std::int32_t>& ids) const;
 
   WordPieceVocabulary vocabulary_;
   BertNormalizerOptions options_;
-  std::vector<SpecialToken> special_tokens_;  ///< longest first
-  std::string special_first_bytes_;
+  SpecialTokens special_tokens_;
   std::int32_t unknown_id_ = 0, cls_id_ = 0, sep_id_ = 0, pad_id_ = 0;
   std::array<ByteClass, 256> byte_classes_{};
   std::array<char, 128> ascii_{};  ///< the character, in lower case if asked for

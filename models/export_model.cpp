@@ -90,8 +90,8 @@ void write_weights(const Model& model, const fs::path& directory) {
 }
 
 void copy_tokenizer(const fs::path& source, const fs::path& directory) {
-  for (const char* name :
-       {"vocab.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"}) {
+  for (const char* name : {"vocab.txt", "spm.model", "tokenizer.model", "tokenizer.json", "tokenizer_config.json",
+                           "special_tokens_map.json", "added_tokens.json"}) {
     if (!fs::exists(source / name)) continue;
     std::ifstream input(source / name, std::ios::binary);
     const std::string text{std::istreambuf_iterator<char>(input), {}};

@@ -148,7 +148,7 @@ data::DatasetPart TextTable::tokenize(std::size_t begin, std::size_t end, const 
     const std::string first = text(row, text_);
     std::string second;
     if (text_pair_) second = text(row, *text_pair_);
-    const data::EncodedInput input = data::encode_input(tokenizer, first, text_pair_ ? &second : nullptr, max_length_);
+    const data::EncodedInput input = data::encode_input(tokenizer, first, text_pair_ ? &second : nullptr, {.max_length = max_length_});
     part.tokens.insert(part.tokens.end(), input.ids.begin(), input.ids.end());
     part.lengths.push_back(static_cast<std::uint32_t>(input.ids.size()));
     part.pair_starts.push_back(input.pair_start);

@@ -71,7 +71,8 @@ TEST(EncodeInput, CutsAndFramesSinglesAndPairsAsHuggingFaceTokenizersDo) {
     const bool has_pair = expected.number() != 0;
     const std::string second = expected.text();
 
-    const EncodedInput input = encode_input(*tokenizer, first, has_pair ? &second : nullptr, max_length);
+    const EncodedInput input =
+        encode_input(*tokenizer, first, has_pair ? &second : nullptr, {.max_length = max_length});
 
     const auto ids = expected.ids();
     ASSERT_EQ(input.ids, ids) << first << " | " << second << " at " << max_length;
@@ -83,13 +84,53 @@ TEST(EncodeInput, CutsAndFramesSinglesAndPairsAsHuggingFaceTokenizersDo) {
   EXPECT_GT(num_full, 2000u);
 }
 
+/// Every byte is a token; framed as 1 a 2 b 3.
+class LetterTokenizer final : public Tokenizer {
+ public:
+  void encode(std::string_view text, std::vector<std::int32_t>& ids) const override {
+    for (const char letter : text) ids.push_back(letter);
+  }
+  std::size_t vocabulary_size() const override { return 128; }
+  std::string name() const override { return "letters"; }
+  std::string hash() const override { return ""; }
+  Framing framing() const override { return {1, 2, 3}; }
+  std::int32_t pad_id() const override { return 0; }
+};
+
+std::string shown(const EncodedInput& input) {
+  std::string text;
+  for (const auto id : input.ids) text += id < 10 ? static_cast<char>('0' + id) : static_cast<char>(id);
+  return text;
+}
+
+TEST(EncodeInput, HeadTailKeepsBothEndsOfWhatIsTooLong) {
+  const LetterTokenizer letters;
+  const Truncation truncation{.max_length = 10, .kind = Truncation::Kind::kHeadTail, .head_share = 0.25};
+  const std::string pair = "uvwxyz";
+
+  EXPECT_EQ(shown(encode_input(letters, "abcdefghijklmnop", nullptr, truncation)), "1abklmnop3");
+  EXPECT_EQ(shown(encode_input(letters, "abcdefgh", nullptr, truncation)), "1abcdefgh3");
+  EXPECT_EQ(shown(encode_input(letters, "abcdefgh", &pair, truncation)), "1afgh2xyz3");
+}
+
+TEST(EncodeInput, OnlySecondLeavesTheFirstSegmentWhole) {
+  const LetterTokenizer letters;
+  const Truncation truncation{.max_length = 10, .kind = Truncation::Kind::kOnlySecond};
+  const std::string pair = "uvwxyz";
+
+  EXPECT_EQ(shown(encode_input(letters, "abcde", &pair, truncation)), "1abcde2uv3");
+  EXPECT_EQ(shown(encode_input(letters, "abcdefg", &pair, truncation)), "1abcdefg23");
+  EXPECT_EQ(shown(encode_input(letters, "abcdefghijkl", nullptr, truncation)), "1abcdefgh3");
+  EXPECT_THROW(encode_input(letters, "abcdefgh", &pair, truncation), std::length_error);
+}
+
 TEST(EncodeInput, RefusesALengthWithoutRoomForTheSpecialTokens) {
   const auto tokenizer = load_tokenizer(oracle_directory("tokenizer") / "real_uncased");
   const std::string pair = "b";
 
-  EXPECT_THROW(encode_input(*tokenizer, "a", nullptr, 1), std::invalid_argument);
-  EXPECT_THROW(encode_input(*tokenizer, "a", &pair, 2), std::invalid_argument);
-  EXPECT_EQ(encode_input(*tokenizer, "a", nullptr, 2).ids.size(), 2u);
+  EXPECT_THROW(encode_input(*tokenizer, "a", nullptr, {.max_length = 1}), std::invalid_argument);
+  EXPECT_THROW(encode_input(*tokenizer, "a", &pair, {.max_length = 2}), std::invalid_argument);
+  EXPECT_EQ(encode_input(*tokenizer, "a", nullptr, {.max_length = 2}).ids.size(), 2u);
 }
 
 TEST(LoadTokenizer, ReadsTokenizerJsonAloneToTheSameIdsAndHash) {
@@ -99,8 +140,8 @@ TEST(LoadTokenizer, ReadsTokenizerJsonAloneToTheSameIdsAndHash) {
   EXPECT_EQ(from_json->hash(), from_text->hash());
   EXPECT_EQ(ids_of(*from_json, "Unaffable, déjà vu!"), ids_of(*from_text, "Unaffable, déjà vu!"));
   EXPECT_EQ(from_json->vocabulary_size(), 30522u);
-  EXPECT_EQ(from_json->cls_id(), 101);
-  EXPECT_EQ(from_json->sep_id(), 102);
+  EXPECT_EQ(from_json->framing().first, 101);
+  EXPECT_EQ(from_json->framing().last, 102);
   EXPECT_EQ(from_json->pad_id(), 0);
 }
 
@@ -167,9 +208,12 @@ TEST_F(LoadTokenizerFiles, SaysWhatIsMissingOrBroken) {
   write("vocab.txt", "");
   EXPECT_NE(complaint().find("vocab.txt: empty"), std::string::npos);
   std::filesystem::remove(directory_ / "vocab.txt");
-  EXPECT_NE(complaint().find("no vocab.txt and no tokenizer.json"), std::string::npos);
-  write("tokenizer.json", R"({"model": {"type": "Unigram", "vocab": []}})");
+  EXPECT_NE(complaint().find("no tokenizer: a model directory needs vocab.txt"), std::string::npos);
+  write("tokenizer.json", R"({"model": {"type": "WordLevel", "vocab": {}}})");
   EXPECT_NE(complaint().find("tokenizer.json: not a BERT WordPiece tokenizer"), std::string::npos);
+  write("tokenizer.json", R"({"model": {"type": "Unigram", "vocab": []}})");
+  EXPECT_NE(complaint().find("tokenizer.json: holds a Unigram model, which is not read from here; copy"),
+            std::string::npos);
 }
 
 }  // namespace

@@ -99,7 +99,7 @@ void expect_holds(const data::Dataset& dataset, const fs::path& file, const RunC
   for (std::uint32_t row = 0; row < dataset.num_samples(); ++row) {
     ASSERT_EQ(dataset.id(row), table.cell(row, table.column("id")));
     const auto expected = data::encode_input(*tokenizer, table.cell(row, table.column("text")), nullptr,
-                                             static_cast<std::size_t>(config.tokenizer.max_length));
+                                             {.max_length = static_cast<std::size_t>(config.tokenizer.max_length)});
     std::vector<std::int32_t> ids(dataset.length(row));
     dataset.copy_tokens(row, ids.data());
     ASSERT_EQ(ids, expected.ids) << "row " << row;

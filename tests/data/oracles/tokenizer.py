@@ -168,4 +168,5 @@ def main(directory):
     shutil.copy(os.path.join(MODEL, "tokenizer.json"), json_only)
 
 
-main(sys.argv[1])
+if __name__ == "__main__":
+    main(sys.argv[1])
