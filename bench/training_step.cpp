@@ -196,7 +196,7 @@ void run(at::ScalarType type, int steps) {
     gradients.begin_pack();
     const models::ForwardContext context{
         models::Mode::kTraining, {1, static_cast<std::uint32_t>(step + 1), 0}, &gradients};
-    const at::Tensor value = (*loss)(model->forward(input, context), targets, loss->denominator(kTexts));
+    const at::Tensor value = (*loss)(model->forward(input, context), targets, {loss->denominator(targets), {}});
     lap(forward);
     value.backward();
     gradients.end_pack();

@@ -61,9 +61,11 @@ void apply_file(const fs::path& file, jobs::RunConfig& config, Origins& origins,
 
 /// Defaults that follow from other options.
 void fill_dependent_defaults(jobs::RunConfig& config, const Origins& origins) {
-  const bool classification = config.model.task == models::Task::kClassification;
-  if (!classification) return;
-  if (!origins.contains("loss.kind")) config.loss.kind = models::LossKind::kCrossEntropy;
+  if (config.model.task == models::Task::kRegression) return;
+  if (!origins.contains("loss.kind")) {
+    config.loss.kind = config.model.task == models::Task::kClassification ? models::LossKind::kCrossEntropy
+                                                                          : models::LossKind::kBinaryCrossEntropy;
+  }
   if (!origins.contains("predict.output")) config.predict.output = jobs::PredictOutput::kProbability;
 }
 

@@ -84,25 +84,43 @@ class Validation {
   void check_task() {
     const bool classification = config_.model.task == models::Task::kClassification;
     const bool cross_entropy = config_.loss.kind == models::LossKind::kCrossEntropy;
+    check_loss_kind();
     if (classification && config_.data.targets.size() > 1) {
       fault("data.targets", "names " + std::to_string(config_.data.targets.size()) +
                                 " columns; classification takes one column of class names");
     }
-    if (classification && !cross_entropy) fault("loss.kind", "must be cross_entropy for classification");
-    if (!classification && cross_entropy) {
-      fault("loss.kind", "= cross_entropy needs model.task = classification; regression takes mse or smooth_l1");
-    }
     if (config_.loss.label_smoothing > 0 && !cross_entropy) {
       fault("loss.label_smoothing", "works with loss.kind = cross_entropy only; set it to 0");
     }
-    if (classification && (config_.cv.clip_min || config_.cv.clip_max)) {
-      fault(config_.cv.clip_min ? "cv.clip_min" : "cv.clip_max", "is for regression; class shares are within 0 and 1");
+    if (config_.model.task != models::Task::kRegression && (config_.cv.clip_min || config_.cv.clip_max)) {
+      fault(config_.cv.clip_min ? "cv.clip_min" : "cv.clip_max", "is for regression; probabilities are within 0 and 1");
     }
     std::set<std::string> seen;
     for (const std::string& target : config_.data.targets) {
       if (!seen.insert(target).second) fault("data.targets", "names '" + target + "' twice");
       if (target == config_.data.id) fault("data.targets", "names '" + target + "', which is data.id");
       if (target == config_.data.text) fault("data.targets", "names '" + target + "', which is data.text");
+    }
+  }
+
+  /// Each task has its own losses.
+  void check_loss_kind() {
+    using models::LossKind, models::Task;
+    const LossKind kind = config_.loss.kind;
+    const Task fits = kind == LossKind::kCrossEntropy         ? Task::kClassification
+                      : kind == LossKind::kBinaryCrossEntropy ? Task::kMultiLabel
+                                                              : Task::kRegression;
+    if (config_.model.task == fits) return;
+    switch (config_.model.task) {
+      case Task::kClassification:
+        return fault("loss.kind", "must be cross_entropy for model.task = classification");
+      case Task::kMultiLabel:
+        return fault("loss.kind", "must be bce for model.task = multi_label");
+      case Task::kRegression:
+        return fault("loss.kind",
+                     kind == LossKind::kCrossEntropy
+                         ? "= cross_entropy needs model.task = classification"
+                         : "= bce needs model.task = multi_label, whose targets are 0, 1 or probabilities");
     }
   }
 

@@ -6,7 +6,11 @@
 
 namespace meshfold::models {
 
-enum class Mode { kTraining, kEvaluation };
+enum class Mode {
+  kTraining,    ///< dropout and graph
+  kRehearsal,   ///< the outputs of kTraining to the last bit, dropout included, but no graph
+  kEvaluation,  ///< neither
+};
 
 /// What decides the draws of one forward pass, besides the input's rows.
 struct DrawContext {
@@ -15,7 +19,7 @@ struct DrawContext {
   std::uint8_t pass = 0;
 };
 
-/// In kEvaluation no dropout is applied, no graph is built and `gradients` may be null.
+/// Only kTraining hands weight gradients to `gradients`; in the other modes it may be null.
 struct ForwardContext {
   Mode mode = Mode::kEvaluation;
   DrawContext draws;

@@ -15,13 +15,17 @@
 namespace meshfold::models {
 
 enum class Pooling { kCls, kMean };
-enum class Task { kRegression, kClassification };
+enum class Task {
+  kRegression,
+  kClassification,  ///< one of several classes
+  kMultiLabel,      ///< each label by itself: yes, no, or a probability
+};
 
 /// The part on top of the backbone, and what its outputs mean.
 struct HeadConfig {
   Task task = Task::kRegression;
   Pooling pooling = Pooling::kCls;
-  std::vector<std::string> labels;           ///< target names (regression) or class names; their number is the output width
+  std::vector<std::string> labels;           ///< target names (regression), class names or label names; their number is the output width
   std::optional<double> dropout;             ///< before the classifier; default: config.json's classifier_dropout, else hidden dropout
 };
 
@@ -38,7 +42,7 @@ class Model {
   virtual ParameterStore& parameters() = 0;
   /// The same store for readers. Not virtual, so that a model writes one accessor; an object behind a const reference is never made const.
   const ParameterStore& parameters() const { return const_cast<Model*>(this)->parameters(); }
-  /// [samples, outputs] fp32: predictions (regression) or logits (classification). Differentiable in kTraining mode: backward through it
+  /// [samples, outputs] fp32: predictions (regression) or logits (classification: of a softmax; multi-label: of a sigmoid each). Differentiable in kTraining mode: backward through it
   /// reaches context.gradients. An input of zero samples gives [0, outputs].
   virtual at::Tensor forward(const PackedInput& input, const ForwardContext& context) = 0;
   virtual const HeadConfig& head() const = 0;

@@ -1,6 +1,7 @@
 #include "models/model_directory_head.hpp"
 
 #include <algorithm>
+#include <stdexcept>
 
 namespace meshfold::models {
 namespace {
@@ -10,11 +11,26 @@ constexpr const char* kOwnKey = "meshfold_head";
 constexpr const char* kClassName = "BertForSequenceClassification";
 constexpr const char* kRegression = "regression";
 constexpr const char* kClassification = "single_label_classification";
+constexpr const char* kMultiLabel = "multi_label_classification";
 
 Task task_of(const ConfigJson& config, const std::string& name) {
   if (name == kRegression) return Task::kRegression;
   if (name == kClassification) return Task::kClassification;
-  config.fail("problem_type '" + name + "' is not supported; supported: " + kRegression + ", " + kClassification);
+  if (name == kMultiLabel) return Task::kMultiLabel;
+  config.fail("problem_type '" + name + "' is not supported; supported: " + kRegression + ", " + kClassification +
+              ", " + kMultiLabel);
+}
+
+const char* problem_type_of(Task task) {
+  switch (task) {
+    case Task::kRegression:
+      return kRegression;
+    case Task::kClassification:
+      return kClassification;
+    case Task::kMultiLabel:
+      return kMultiLabel;
+  }
+  throw std::invalid_argument("a head has an unknown task");
 }
 
 /// id2label in the order of its numbers; transformers leaves it out when it is the default of two labels.
@@ -69,7 +85,7 @@ std::optional<HeadConfig> read_own_head(const ConfigJson& config) {
 void write_head(const HeadConfig& head, ConfigJson& config) {
   Json& json = config.json();
   for (const char* key : {kOwnKey, "id2label", "label2id", "num_labels", "problem_type"}) json.erase(key);
-  const char* problem_type = head.task == Task::kRegression ? kRegression : kClassification;
+  const char* problem_type = problem_type_of(head.task);
   if (head.pooling == Pooling::kMean) {
     json["architectures"] = {"BertModel"};
     json[kOwnKey] = {{"pooling", "mean"}, {"problem_type", problem_type}, {"labels", head.labels}, {"file", kHeadFile}};

@@ -2,7 +2,10 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
 #include "dist/durable_file.hpp"
 #include "jobs/checkpoint/verified_file.hpp"
@@ -19,6 +22,8 @@ namespace fs = std::filesystem;
 constexpr int kFormatVersion = 1;
 constexpr const char* kResultFile = "result.safetensors";
 constexpr const char* kDoneFile = "done.json";
+/// By the number of the task; what done.json calls them.
+constexpr std::array<std::string_view, 3> kTaskNames = {"regression", "classification", "multi_label"};
 
 json to_json(const checkpoint::FileDigest& digest) {
   return {{"file", kResultFile}, {"bytes", digest.size}, {"xxh3_128", digest.block_hashes}};
@@ -37,14 +42,17 @@ Scores scores_from(const json& list) {
 }
 
 json to_json(const models::HeadConfig& head) {
-  return {{"task", head.task == models::Task::kRegression ? "regression" : "classification"},
+  return {{"task", kTaskNames.at(static_cast<std::size_t>(head.task))},
           {"pooling", head.pooling == models::Pooling::kCls ? "cls" : "mean"},
           {"labels", head.labels}};
 }
 
 models::HeadConfig head_from(const json& object) {
   models::HeadConfig head;
-  head.task = object.at("task") == "regression" ? models::Task::kRegression : models::Task::kClassification;
+  const auto task = std::ranges::find(kTaskNames, object.at("task").get<std::string>());
+  // A task of a later version; taking it for another would silently give other numbers.
+  if (task == kTaskNames.end()) throw CheckpointError("task " + object.at("task").dump() + " is not known");
+  head.task = static_cast<models::Task>(task - kTaskNames.begin());
   head.pooling = object.at("pooling") == "cls" ? models::Pooling::kCls : models::Pooling::kMean;
   head.labels = object.at("labels").get<std::vector<std::string>>();
   return head;

@@ -36,7 +36,7 @@ models::HeadConfig head_of(const RunConfig& config, const std::vector<std::strin
   models::HeadConfig head;
   head.task = config.model.task;
   head.pooling = config.model.pooling;
-  head.labels = head.task == models::Task::kRegression ? config.data.targets : class_names;
+  head.labels = head.task == models::Task::kClassification ? class_names : config.data.targets;
   head.dropout = config.model.head_dropout;
   return head;
 }

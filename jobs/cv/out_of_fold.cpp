@@ -50,12 +50,31 @@ at::Tensor training_mean(const at::Tensor& targets, const at::Tensor& in_trainin
   return targets.to(at::kDouble).index({in_training}).mean(0);
 }
 
+/// A class or label that the other folds lack would cost an infinite log-loss; scikit-learn's floor is fp32's epsilon
+/// too.
+constexpr double kSmallestShare = 1.1920929e-07;
+
+/// Of class numbers [N, 1], or of class probabilities [N, C].
 at::Tensor training_log_shares(const at::Tensor& targets, const at::Tensor& in_training, std::int64_t num_classes) {
+  if (targets.size(1) != 1) {
+    const auto shares = training_mean(targets, in_training);
+    return (shares / shares.sum()).clamp_min(kSmallestShare).log();
+  }
   const auto classes = targets.reshape({-1}).to(at::kLong).index({in_training});
   const auto counts = at::bincount(classes, {}, num_classes).to(at::kDouble);
-  // A class that the other folds lack would cost an infinite log-loss; fp32's epsilon is the floor that scikit-learn
-  // clips at too.
-  return (counts / counts.sum()).clamp_min(1.1920929e-07).log();
+  return (counts / counts.sum()).clamp_min(kSmallestShare).log();
+}
+
+at::Tensor trivial_outputs(const models::HeadConfig& head, const at::Tensor& targets, const at::Tensor& in_training) {
+  switch (head.task) {
+    case models::Task::kRegression:
+      return training_mean(targets, in_training);
+    case models::Task::kClassification:
+      return training_log_shares(targets, in_training, static_cast<std::int64_t>(head.labels.size()));
+    case models::Task::kMultiLabel:
+      return training_mean(targets, in_training).logit(kSmallestShare);  // clamped to within [floor, 1 - floor]
+  }
+  throw std::invalid_argument("a head has an unknown task");
 }
 
 }  // namespace
@@ -83,10 +102,7 @@ at::Tensor predict_trivially(const models::HeadConfig& head, const at::Tensor& t
   auto predictions = at::zeros({targets.size(0), num_outputs}, at::kFloat);
   for (int fold = 0; fold < num_folds; ++fold) {
     const auto held_out = fold_of.eq(fold);
-    const auto outputs = head.task == models::Task::kRegression
-                             ? training_mean(targets, held_out.logical_not())
-                             : training_log_shares(targets, held_out.logical_not(), num_outputs);
-    predictions.index_put_({held_out}, outputs.to(at::kFloat));
+    predictions.index_put_({held_out}, trivial_outputs(head, targets, held_out.logical_not()).to(at::kFloat));
   }
   return predictions;
 }

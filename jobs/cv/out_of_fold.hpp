@@ -27,12 +27,12 @@ at::Tensor collect_out_of_fold(std::span<const JobResult> results, const data::F
                                std::span<const std::string> ids);
 
 /// What predicting without reading any text gives, out of fold: for the samples of each fold the mean of the other
-/// folds' targets (regression), or the logarithm of their class shares (classification). `targets` [N, C] or [N, 1];
-/// returns [N, C] fp32.
+/// folds' targets (regression), the logarithm of their class shares (classification), or the logit of each label's
+/// share (multi-label). `targets` [N, C] or [N, 1]; returns [N, C] fp32.
 at::Tensor predict_trivially(const models::HeadConfig& head, const at::Tensor& targets,
                              const data::FoldAssignment& folds, int num_folds);
 
-/// The mean over the folds' test predictions, [M, C]: of values (regression) or of probabilities (classification).
+/// The mean over the folds' test predictions, [M, C]: of values (regression) or of probabilities.
 at::Tensor mean_test_predictions(const models::HeadConfig& head, std::span<const JobResult> results);
 
 }  // namespace meshfold::jobs

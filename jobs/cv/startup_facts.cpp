@@ -27,6 +27,18 @@ std::string shorten(const std::vector<std::string>& names) {
   return text;
 }
 
+const char* outputs_in_words(models::Task task) {
+  switch (task) {
+    case models::Task::kRegression:
+      return " regression targets";
+    case models::Task::kClassification:
+      return " classes";
+    case models::Task::kMultiLabel:
+      return " labels";
+  }
+  return " outputs";
+}
+
 std::string parameter_groups(const models::ParameterStore& store) {
   std::size_t tensors[2] = {0, 0};
   std::uint64_t elements[2] = {0, 0};
@@ -82,8 +94,7 @@ Facts model_facts(const RunConfig& config, const models::LoadedModel& loaded) {
   const auto& head = loaded.model->head();
   auto model = config.model.path + ": " + loaded.model->description();
   auto outputs = std::string(head.pooling == models::Pooling::kCls ? "cls" : "mean") + " pooling, " +
-                 std::to_string(head.labels.size()) +
-                 (head.task == models::Task::kRegression ? " regression targets" : " classes");
+                 std::to_string(head.labels.size()) + outputs_in_words(head.task);
   const auto precision =
       std::string(config.precision == Precision::kBf16 ? "bf16 (fp32 masters, norms, softmax, sums)" : "fp32") + "; " +
       models::ops::kernel_paths();

@@ -6,10 +6,10 @@
 #include <cmath>
 #include <numeric>
 
-#include "dist/durable_file.hpp"
 #include "data/csv_table.hpp"
 #include "data/error.hpp"
 #include "data/nearest_name.hpp"
+#include "dist/durable_file.hpp"
 #include "jobs/predict/prediction_table.hpp"
 
 namespace meshfold::jobs {
@@ -111,6 +111,7 @@ void write_out_of_fold(const std::filesystem::path& file, const std::string& id_
   header.insert(header.end(), target_names.begin(), target_names.end());
   for (const auto& label : head.labels) header.push_back("pred_" + label);
   CsvText csv(header);
+  const bool has_class_numbers = head.task == models::Task::kClassification && targets.size(1) == 1;
   const auto dense_targets = targets.contiguous();
   const auto dense_values = values.contiguous();
   const auto truth = dense_targets.accessor<float, 2>();
@@ -119,10 +120,10 @@ void write_out_of_fold(const std::filesystem::path& file, const std::string& id_
     csv.add(ids[static_cast<std::size_t>(row)]);
     csv.add(std::int64_t{folds[static_cast<std::size_t>(row)]});
     for (std::int64_t c = 0; c < dense_targets.size(1); ++c) {
-      if (head.task == models::Task::kRegression) {
-        csv.add(truth[row][c]);
-      } else {
+      if (has_class_numbers) {
         csv.add(head.labels[static_cast<std::size_t>(std::lround(truth[row][c]))]);
+      } else {
+        csv.add(truth[row][c]);
       }
     }
     for (std::int64_t c = 0; c < dense_values.size(1); ++c) csv.add(predicted[row][c]);

@@ -31,7 +31,7 @@ SubmissionFormat read_submission_format(const std::filesystem::path& sample, con
 void write_submission(const std::filesystem::path& file, const SubmissionFormat& format,
                       std::span<const std::string> ids, const at::Tensor& values);
 
-/// oof.csv: id, fold, target columns (classification: `target_names` has one name and the cells are class names),
+/// oof.csv: id, fold, target columns (class numbers [N, 1]: `target_names` has one name and the cells are class names),
 /// pred_<label> columns; input order.
 void write_out_of_fold(const std::filesystem::path& file, const std::string& id_column,
                        std::span<const std::string> ids, const data::FoldAssignment& folds,

@@ -31,7 +31,7 @@ at::Tensor shown(const models::HeadConfig& head, PredictOutput output, const at:
 
 void check_output(const models::HeadConfig& head, PredictOutput output) {
   if (output == PredictOutput::kProbability && head.task == models::Task::kRegression) {
-    throw ConfigError("predict.output = probability needs a classification model; this is a regression: use value");
+    throw ConfigError("predict.output = probability needs a classification or multi-label model; this is a regression: use value");
   }
 }
 

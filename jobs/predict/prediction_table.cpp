@@ -4,15 +4,23 @@
 
 #include <cassert>
 #include <charconv>
+#include <stdexcept>
 
-#include "dist/durable_file.hpp"
 #include "data/csv_table.hpp"
+#include "dist/durable_file.hpp"
 
 namespace meshfold::jobs {
 
 at::Tensor to_values(const models::HeadConfig& head, const at::Tensor& outputs) {
-  if (head.task == models::Task::kRegression) return outputs;
-  return outputs.to(at::kDouble).softmax(-1).to(at::kFloat);
+  switch (head.task) {
+    case models::Task::kRegression:
+      return outputs;
+    case models::Task::kClassification:
+      return outputs.to(at::kDouble).softmax(-1).to(at::kFloat);
+    case models::Task::kMultiLabel:
+      return outputs.to(at::kDouble).sigmoid().to(at::kFloat);
+  }
+  throw std::invalid_argument("a head has an unknown task");
 }
 
 at::Tensor clip_values(const models::HeadConfig& head, const at::Tensor& values, std::optional<double> minimum,

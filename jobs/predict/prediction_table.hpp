@@ -14,7 +14,7 @@
 namespace meshfold::jobs {
 
 /// What a model's outputs mean to a person, [n, C] fp32: regression values as they are, logits as probabilities
-/// (softmax over the classes).
+/// (classification: softmax over the classes; multi-label: sigmoid of each).
 at::Tensor to_values(const models::HeadConfig& head, const at::Tensor& outputs);
 
 /// Values of a regression limited to [minimum, maximum]; anything else is returned as it is.

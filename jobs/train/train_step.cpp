@@ -11,6 +11,7 @@
 
 #include "dist/agreement.hpp"
 #include "jobs/error.hpp"
+#include "jobs/train/evaluate.hpp"
 #include "jobs/train/pack_input.hpp"
 
 namespace meshfold::jobs {
@@ -20,7 +21,7 @@ struct TrainStep::Plan {
   std::span<const std::uint32_t> rows;
   std::vector<data::PackRange> packs;
   std::int64_t tokens = 0;
-  double denominator = 1;
+  models::StepTotals totals;
 };
 
 TrainStep::TrainStep(std::string job, const RunConfig& config, models::Model& model, const dist::Mesh& mesh,
@@ -47,11 +48,12 @@ TrainStep::Plan TrainStep::plan(std::span<const std::uint32_t> rows) const {
     plan.tokens += length;
   }
   plan.packs = data::pack(costs, static_cast<std::size_t>(parts_));
-  plan.denominator = loss_->denominator(static_cast<std::int64_t>(rows.size()));
+  plan.totals.denominator = loss_->denominator(targets_of(dataset_, rows));
   return plan;
 }
 
-double TrainStep::compute_pack(std::span<const std::uint32_t> rows, std::int64_t step, double denominator) {
+double TrainStep::compute_pack(std::span<const std::uint32_t> rows, std::int64_t step,
+                               const models::StepTotals& totals) {
   const at::Device device = model_.parameters().flat().device();
   const data::PackedBatch batch = data::assemble(dataset_, rows);
   models::ForwardContext context;
@@ -60,7 +62,7 @@ double TrainStep::compute_pack(std::span<const std::uint32_t> rows, std::int64_t
   context.gradients = &gradients_;
   const at::AutoGradMode with_grad(true);
   const at::Tensor outputs = model_.forward(to_packed_input(batch, device), context);
-  const at::Tensor loss = (*loss_)(outputs, to_targets(batch, device), denominator);
+  const at::Tensor loss = (*loss_)(outputs, to_targets(batch, device), totals);
   loss.backward();
   return loss.item<double>();
 }
@@ -73,7 +75,7 @@ void TrainStep::compute_packs(const Plan& plan, std::int64_t step, double* losse
     gradients_.begin_pack();
     // An empty pack still takes its place in the tree of sums.
     if (range.begin < range.end) {
-      losses[p] = compute_pack(plan.rows.subspan(range.begin, range.end - range.begin), step, plan.denominator);
+      losses[p] = compute_pack(plan.rows.subspan(range.begin, range.end - range.begin), step, plan.totals);
     }
     gradients_.end_pack();
   }

@@ -48,7 +48,7 @@ class TrainStep {
   struct Plan;
   Plan plan(std::span<const std::uint32_t> rows) const;
   void compute_packs(const Plan& plan, std::int64_t step, double* losses);
-  double compute_pack(std::span<const std::uint32_t> rows, std::int64_t step, double denominator);
+  double compute_pack(std::span<const std::uint32_t> rows, std::int64_t step, const models::StepTotals& totals);
   [[noreturn]] void throw_bad_numbers(std::int64_t step, const std::string& what) const;
 
   std::string job_;

@@ -115,7 +115,7 @@ Dropout::Dropout(dist::DrawPurpose purpose, const DropoutSite& site, const Forwa
   if (!(site.probability >= 0.0 && site.probability < 1.0)) {
     throw std::invalid_argument("a dropout probability must be in [0, 1), not " + std::to_string(site.probability));
   }
-  if (context.mode == Mode::kTraining) threshold_ = dist::make_dropout_threshold(site.probability);
+  if (context.mode != Mode::kEvaluation) threshold_ = dist::make_dropout_threshold(site.probability);
 }
 
 void Dropout::fill(std::uint32_t philox_row, std::uint32_t first, std::int64_t count, std::int64_t width,

@@ -119,6 +119,29 @@ TEST(TrivialPredictor, PredictsTheClassSharesOfTheOtherFolds) {
   EXPECT_TRUE(at::allclose(shares, at::tensor({1.0F, 2.0F / 3, 1.0F, 2.0F / 3, 0.75F}), 1e-5, 1e-5)) << shares;
 }
 
+TEST(TrivialPredictor, PredictsTheMeanSharesOfSoftClasses) {
+  models::HeadConfig head = regression({"no", "yes"});
+  head.task = models::Task::kClassification;
+  const auto yes = at::tensor({0.0F, 0.5F, 1.0F, 0.25F, 0.75F});
+
+  const auto shares = predict_trivially(head, at::stack({1 - yes, yes}, 1), kFolds, 3).softmax(-1).select(1, 1);
+
+  const auto expected = at::tensor({0.5F, 1.75F / 3, 0.5F, 1.75F / 3, 0.4375F});
+  EXPECT_TRUE(at::allclose(shares, expected, 1e-5, 1e-5)) << shares;
+}
+
+TEST(TrivialPredictor, PredictsEachLabelsShareOfTheOtherFolds) {
+  models::HeadConfig head = regression({"angry", "never"});
+  head.task = models::Task::kMultiLabel;
+  const auto targets = at::stack({at::tensor({0.0F, 1.0F, 1.0F, 1.0F, 1.0F}), at::zeros({5})}, 1);
+
+  const auto outputs = predict_trivially(head, targets, kFolds, 3);
+
+  const auto shares = outputs.sigmoid().select(1, 0);
+  EXPECT_TRUE(at::allclose(shares, at::tensor({1.0F, 2.0F / 3, 1.0F, 2.0F / 3, 0.75F}), 1e-5, 1e-5)) << shares;
+  EXPECT_TRUE(outputs.isfinite().all().item<bool>()) << "a label that never occurs";
+}
+
 TEST(TestPredictions, AreTheMeanOfTheFoldsValues) {
   EXPECT_TRUE(at::equal(mean_test_predictions(regression({"x", "y"}), good_results()), at::ones({3, 2})));
 }
@@ -134,6 +157,17 @@ TEST(TestPredictions, OfClassesAreTheMeanOfProbabilitiesAndNotOfLogits) {
   const auto mean = mean_test_predictions(head, results);
 
   EXPECT_NEAR(mean[0][1].item<float>(), (0.5F + 0.9F) / 2, 1e-6);
+}
+
+TEST(TestPredictions, OfLabelsAreTheMeanOfTheirOwnProbabilities) {
+  models::HeadConfig head = regression({"angry", "glad"});
+  head.task = models::Task::kMultiLabel;
+  auto results = good_results();
+  results.pop_back();
+  results[0].test_predictions = at::zeros({1, 2});
+  results[1].test_predictions = at::full({1, 2}, std::log(9.0F));
+
+  EXPECT_TRUE(at::allclose(mean_test_predictions(head, results), at::full({1, 2}, 0.7)));
 }
 
 TEST(JobSeed, DiffersBetweenFoldsAndIsTheRunsOwnForTrain) {
@@ -165,6 +199,16 @@ TEST_F(JobResultFiles, ReadBackWhatWasCommitted) {
   EXPECT_EQ(read->record.scores, written.record.scores);
   EXPECT_EQ(read->record.selected_step, 11);
   EXPECT_EQ(read->record.head.labels, written.record.head.labels);
+}
+
+TEST_F(JobResultFiles, KeepTheTask) {
+  for (const auto task : {models::Task::kRegression, models::Task::kClassification, models::Task::kMultiLabel}) {
+    auto written = fold_result(0, {0, 2});
+    written.record.head.task = task;
+    commit_result(directory() / "fold-0", written, origin_);
+
+    EXPECT_EQ(read_record(directory() / "fold-0")->head.task, task);
+  }
 }
 
 TEST_F(JobResultFiles, AreNotFinishedWithoutDoneJson) {

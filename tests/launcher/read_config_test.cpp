@@ -95,6 +95,8 @@ TEST_F(ReadConfig, ContradictionsAreNamed) {
   expect_has(faults_of(good({{"loss.kind", "cross_entropy"}})), "needs model.task = classification");
   expect_has(faults_of(good({{"model.task", "classification"}, {"data.targets", "a,b"}})), "one column of class names");
   expect_has(faults_of(good({{"model.task", "classification"}, {"loss.kind", "mse"}})), "must be cross_entropy");
+  expect_has(faults_of(good({{"model.task", "multi_label"}, {"loss.kind", "mse"}})), "must be bce");
+  expect_has(faults_of(good({{"loss.kind", "bce"}})), "needs model.task = multi_label");
   expect_has(faults_of(good({{"training.deterministic", "true"}, {"training.parts", "6"}})), "needs a power of two");
   expect_has(faults_of(good({{"cv.clip_min", "2"}, {"cv.clip_max", "1"}})), "is above cv.clip_max");
   expect_has(faults_of(good({{"cv.groups", "3"}}), 2), "is above 2");
@@ -107,6 +109,7 @@ TEST_F(ReadConfig, ClassificationBringsItsLoss) {
   const auto config = read_config(good({{"model.task", "classification"}}), 1);
 
   EXPECT_EQ(config.loss.kind, models::LossKind::kCrossEntropy);
+  EXPECT_EQ(read_config(good({{"model.task", "multi_label"}}), 1).loss.kind, models::LossKind::kBinaryCrossEntropy);
 }
 
 TEST_F(ReadConfig, ARunDirectoryContinuesWithItsOwnConfig) {

@@ -100,7 +100,7 @@ TEST_P(BertAgainstTransformers, GivesTheSameLogitsAndEveryGradient) {
   accumulator.begin_step();
   accumulator.begin_pack();
   const at::Tensor logits = bert->forward(input(), {Mode::kTraining, {}, &accumulator});
-  (*loss)(logits, targets, loss->denominator(targets.size(0))).backward();
+  (*loss)(logits, targets, {loss->denominator(targets), {}}).backward();
   accumulator.end_pack();
   const at::Tensor flat = accumulator.reduce(alone);
 
@@ -192,7 +192,7 @@ TEST(Bert, RunsForwardAndBackwardOnAnEmptyPack) {
   accumulator.begin_step();
   accumulator.begin_pack();
   const at::Tensor logits = model->forward(empty, {Mode::kTraining, {}, &accumulator});
-  const at::Tensor loss = (*make_loss({}, 6))(logits, at::empty({0, 6}), 12.0);
+  const at::Tensor loss = (*make_loss({}, 6))(logits, at::empty({0, 6}), {12.0, {}});
   loss.backward();
   accumulator.end_pack();
 

@@ -148,7 +148,9 @@ TEST_F(ModelDirectoryTest, TakesTheDirectorysOwnHeadOrSaysThatThereIsNone) {
   config_["problem_type"] = "regression";
   EXPECT_EQ(load({}).model->head().task, Task::kRegression);
   config_["problem_type"] = "multi_label_classification";
-  EXPECT_NAMES(refusal({}), "multi_label_classification");
+  EXPECT_EQ(load({}).model->head().task, Task::kMultiLabel);
+  config_["problem_type"] = "ordinal";
+  EXPECT_NAMES(refusal({}), "problem_type 'ordinal' is not supported; supported: regression");
   config_["problem_type"] = nullptr;
   config_["id2label"] = {{"0", "bad"}, {"2", "good"}};
   EXPECT_NAMES(refusal({}), "label 1 is missing");
