@@ -7,6 +7,8 @@
 
 #include "data/folds.hpp"
 #include "jobs/train/adamw.hpp"
+#include "jobs/train/early_stopping.hpp"
+#include "jobs/train/plateau_decay.hpp"
 #include "jobs/train/schedule.hpp"
 #include "models/loss.hpp"
 #include "models/model.hpp"
@@ -58,6 +60,8 @@ struct TrainingSection {
   bool deterministic = false;
   bool drop_last = false;
   double max_grad_norm = 1.0;       ///< 0: no clipping
+  int eval_every_steps = 0;         ///< beside epoch ends; 0: at epoch ends only
+  EarlyStoppingConfig early_stopping;
 };
 
 struct MeshSection {
@@ -97,6 +101,7 @@ struct RunConfig {
   models::LossConfig loss;
   AdamWConfig optimizer;
   ScheduleConfig schedule;
+  PlateauConfig plateau;
   TrainingSection training;
   Precision precision = Precision::kFp32;
   MeshSection mesh;

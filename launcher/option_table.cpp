@@ -66,12 +66,48 @@ Option optional_number(std::string key, Member member, const Range& range, Kind 
               return;
             }
             try {
-              member(config) = parse_number(text, range);
+              member(config) = static_cast<typename std::remove_reference_t<decltype(member(config))>::value_type>(
+                  parse_number(text, range));
             } catch (const std::invalid_argument& expected) {
               throw std::invalid_argument(std::string(expected.what()) + ", or none");
             }
           },
           [=](const RunConfig& config) { return member(config) ? format_number(*member(config)) : "none"; }};
+}
+
+/// An integer or nothing, which is written `none`.
+template <typename Member>
+Option optional_integer(std::string key, Member member, const Range& range, std::string unit, Kind kind,
+                        std::string commands, std::string help, std::string default_note) {
+  Option option = optional_number(key, member, range, kind, commands, help, default_note);
+  option.type = "integer" + range.in_words() + ", or none";
+  option.unit = unit;
+  option.set = [=, plain = option.set](RunConfig& config, const std::string& text) {
+    if (text != "none" && !text.empty()) parse_integer(text, range);
+    plain(config, text);
+  };
+  return option;
+}
+
+template <typename Member>
+Option numbers(std::string key, Member member, const Range& range, Kind kind, std::string commands, std::string help) {
+  return {key,
+          "numbers" + range.in_words() + ", comma-separated",
+          "",
+          kind,
+          commands,
+          help,
+          "",
+          [=](RunConfig& config, const std::string& text) {
+            auto& values = member(config);
+            values.clear();
+            for (const std::string& item : parse_list(text)) values.push_back(parse_number(item, range));
+          },
+          [=](const RunConfig& config) {
+            std::vector<std::string> items;
+            for (const double value : member(config)) items.push_back(format_number(value));
+            return format_list(items);
+          }};
 }
 
 template <typename Member>
@@ -260,10 +296,44 @@ std::vector<Option> training_options() {
       number("optimizer.epsilon", MEMBER(optimizer.epsilon), above(0), "", Kind::kTraining, kFitting,
              "added to the root of the second moment"),
       choice("schedule.kind", MEMBER(schedule.kind),
-             Names<ScheduleKind>{{"linear", ScheduleKind::kLinear}, {"constant", ScheduleKind::kConstant}},
-             Kind::kTraining, kFitting, "learning rate after warm-up: falling to 0, or level"),
+             Names<ScheduleKind>{{"linear", ScheduleKind::kLinear},
+                                 {"constant", ScheduleKind::kConstant},
+                                 {"cosine", ScheduleKind::kCosine},
+                                 {"cosine_restarts", ScheduleKind::kCosineRestarts},
+                                 {"polynomial", ScheduleKind::kPolynomial},
+                                 {"table", ScheduleKind::kTable},
+                                 {"ramp_hold_decay", ScheduleKind::kRampHoldDecay}},
+             Kind::kTraining, kFitting, "how the learning rate goes on after the warm-up"),
       number("schedule.warmup_ratio", MEMBER(schedule.warmup_ratio), between(0, 1), "", Kind::kTraining, kFitting,
-             "share of all steps in which the learning rate rises from 0"),
+             "share of all steps in which the learning rate rises from 0; not for table and ramp_hold_decay"),
+      optional_integer("schedule.warmup_steps", MEMBER(schedule.warmup_steps), at_least(0), "steps", Kind::kTraining,
+                       kFitting, "steps of the warm-up, instead of schedule.warmup_ratio", ""),
+      optional_number("schedule.num_cycles", MEMBER(schedule.num_cycles), above(0), Kind::kTraining, kFitting,
+                      "waves of cosine, or half waves of cosine_restarts", "0.5; 1 for cosine_restarts"),
+      number("schedule.power", MEMBER(schedule.power), above(0), "", Kind::kTraining, kFitting,
+             "exponent of polynomial"),
+      number("schedule.end_ratio", MEMBER(schedule.end_ratio), between(0, 1), "", Kind::kTraining, kFitting,
+             "share of the learning rate at which polynomial ends and to which ramp_hold_decay tends"),
+      numbers("schedule.table", MEMBER(schedule.table), at_least(0), Kind::kTraining, kFitting,
+              "share of the learning rate in each epoch (table)"),
+      number("schedule.ramp_start", MEMBER(schedule.ramp_start), between(0, 1), "", Kind::kTraining, kFitting,
+             "share of the learning rate in the first epoch (ramp_hold_decay)"),
+      integer("schedule.ramp_epochs", MEMBER(schedule.ramp_epochs), at_least(0), "epochs", Kind::kTraining, kFitting,
+              "epochs until the full learning rate (ramp_hold_decay)"),
+      integer("schedule.hold_epochs", MEMBER(schedule.hold_epochs), at_least(0), "epochs", Kind::kTraining, kFitting,
+              "epochs at the full learning rate before it decays (ramp_hold_decay)"),
+      number("schedule.decay", MEMBER(schedule.decay), between(0, 1), "", Kind::kTraining, kFitting,
+             "factor of each epoch after that (ramp_hold_decay)"),
+      optional_integer("plateau.patience", MEMBER(plateau.patience), at_least(0), "evaluations", Kind::kTraining,
+                       kFitting, "evaluations without improvement borne before the learning rate is lowered", "never"),
+      number("plateau.factor", MEMBER(plateau.factor), from_to_below(0, 1), "", Kind::kTraining, kFitting,
+             "what it is lowered by"),
+      number("plateau.threshold", MEMBER(plateau.threshold), at_least(0), "", Kind::kTraining, kFitting,
+             "relative gain of the score that counts as improvement"),
+      integer("plateau.cooldown", MEMBER(plateau.cooldown), at_least(0), "evaluations", Kind::kTraining, kFitting,
+              "evaluations after a lowering that do not count"),
+      number("plateau.min_ratio", MEMBER(plateau.min_ratio), between(0, 1), "", Kind::kTraining, kFitting,
+             "all lowerings together go no further than this share"),
       integer("training.epochs", MEMBER(training.epochs), at_least(1), "", Kind::kTraining, kFitting,
               "passes over the training rows"),
       integer("training.max_steps", MEMBER(training.max_steps), at_least(0), "steps", Kind::kTraining, kFitting,
@@ -280,6 +350,12 @@ std::vector<Option> training_options() {
            "leave out an epoch's last step if it is short"),
       number("training.max_grad_norm", MEMBER(training.max_grad_norm), at_least(0), "", Kind::kTraining, kFitting,
              "gradients are scaled down to this norm; 0: never"),
+      integer("training.eval_every_steps", MEMBER(training.eval_every_steps), at_least(0), "steps", Kind::kTraining,
+              kFitting, "steps between evaluations, beside those at epoch ends; 0: at epoch ends only"),
+      integer("training.early_stopping_patience", MEMBER(training.early_stopping.patience), at_least(0), "evaluations",
+              Kind::kTraining, kFitting, "evaluations without improvement after which training ends; 0: never"),
+      number("training.early_stopping_min_delta", MEMBER(training.early_stopping.min_delta), at_least(0), "",
+             Kind::kTraining, kFitting, "gain of the score that counts as improvement"),
       precision(),
   };
 }

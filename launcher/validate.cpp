@@ -126,6 +126,7 @@ class Validation {
 
   void check_training() {
     const auto& training = config_.training;
+    check_schedule();
     if (!training.deterministic) return;
     if (training.parts == 0 || !std::has_single_bit(static_cast<unsigned>(training.parts))) {
       fault("training.parts", "= " + std::to_string(training.parts) +
@@ -135,6 +136,21 @@ class Validation {
       fault("run.threads",
             "must be fixed for training.deterministic, since kernels change bits with it; set it to 1, say");
     }
+  }
+
+  void check_schedule() {
+    const auto& schedule = config_.schedule;
+    const bool is_table = schedule.kind == jobs::ScheduleKind::kTable;
+    if (schedule.warmup_steps && origins_.contains("schedule.warmup_ratio")) {
+      fault("schedule.warmup_steps", "and schedule.warmup_ratio are both given; unset one of them");
+    }
+    if (!is_table && !schedule.table.empty()) fault("schedule.table", "needs schedule.kind = table");
+    const auto& training = config_.training;
+    if (is_table && training.max_steps == 0 && schedule.table.size() != static_cast<std::size_t>(training.epochs)) {
+      fault("schedule.table", "has " + std::to_string(schedule.table.size()) + " values, but training.epochs = " +
+                                  std::to_string(training.epochs) + "; give one value an epoch");
+    }
+    if (is_table && schedule.table.empty()) fault("schedule.table", "is not set; give one value an epoch");
   }
 
   void check_folds() {

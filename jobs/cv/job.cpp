@@ -115,10 +115,14 @@ std::vector<JobPlan> plan_folds(const Folds& folds) {
   return plans;
 }
 
+std::int64_t steps_an_epoch(const TrainingSection& training, std::size_t num_rows) {
+  return static_cast<std::int64_t>(
+      data::steps_per_epoch(num_rows, static_cast<std::size_t>(training.batch_size),
+                            training.drop_last ? data::LastStep::kDrop : data::LastStep::kShort));
+}
+
 std::int64_t num_steps_of(const TrainingSection& training, std::size_t num_rows) {
-  const auto an_epoch = data::steps_per_epoch(num_rows, static_cast<std::size_t>(training.batch_size),
-                                              training.drop_last ? data::LastStep::kDrop : data::LastStep::kShort);
-  return training.max_steps > 0 ? training.max_steps : static_cast<std::int64_t>(an_epoch) * training.epochs;
+  return training.max_steps > 0 ? training.max_steps : steps_an_epoch(training, num_rows) * training.epochs;
 }
 
 JobOutcome run_job(const JobPlan& plan, const JobInputs& inputs, const dist::Mesh& mesh, ProgressBoard& board,

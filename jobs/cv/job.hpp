@@ -24,6 +24,9 @@ struct JobPlan {
 };
 std::vector<JobPlan> plan_folds(const Folds& folds);
 
+/// Optimizer steps of one epoch over the rows.
+std::int64_t steps_an_epoch(const TrainingSection& training, std::size_t num_rows);
+
 /// Optimizer steps of a job: training.epochs over its rows, or training.max_steps where that is set.
 std::int64_t num_steps_of(const TrainingSection& training, std::size_t num_rows);
 

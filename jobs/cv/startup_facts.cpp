@@ -114,13 +114,20 @@ Facts step_facts(const RunConfig& config, const data::Dataset& dataset, std::siz
           std::to_string(resolve_parts(config.training, dataset, data_ranks)) + " packs without padding";
   if (config.training.deterministic) text += ", deterministic";
   auto optimizer = "AdamW, learning rate " + format("%g", config.optimizer.learning_rate);
-  optimizer += config.schedule.kind == ScheduleKind::kLinear
-                   ? " linear with warm-up " + format("%g", config.schedule.warmup_ratio)
-                   : std::string(" constant");
   optimizer += ", weight decay " + format("%g", config.optimizer.weight_decay);
   if (config.training.max_grad_norm > 0)
     optimizer += ", gradient norm at most " + format("%g", config.training.max_grad_norm);
-  return {{"steps a job", text}, {"optimizer", optimizer}};
+  auto schedule =
+      describe(config.schedule, config.optimizer.learning_rate, {steps, steps_an_epoch(config.training, num_rows)});
+  if (config.plateau.patience) {
+    schedule += "; times " + format("%g", config.plateau.factor) + " after " +
+                std::to_string(*config.plateau.patience + 1) + " evaluations without improvement";
+  }
+  if (config.training.early_stopping.patience > 0) {
+    schedule += "; stops early after " + std::to_string(config.training.early_stopping.patience) +
+                " evaluations without improvement";
+  }
+  return {{"steps a job", text}, {"optimizer", optimizer}, {"schedule", schedule}};
 }
 
 }  // namespace meshfold::jobs

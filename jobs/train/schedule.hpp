@@ -1,18 +1,52 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
 
 namespace meshfold::jobs {
 
-enum class ScheduleKind { kConstant, kLinear };
+enum class ScheduleKind {
+  kConstant,
+  kLinear,          ///< to 0
+  kCosine,          ///< along cosine waves, half a wave by default
+  kCosineRestarts,  ///< half waves that start anew from the peak
+  kPolynomial,      ///< to end_ratio
+  kTable,           ///< one factor an epoch
+  kRampHoldDecay,   ///< rises, stays and decays from epoch to epoch
+};
 
 struct ScheduleConfig {
   ScheduleKind kind = ScheduleKind::kLinear;
-  double warmup_ratio = 0.1;  ///< share of the run's steps; warm-up steps are rounded up, as transformers does
+  /// Share of the run's steps, rounded up. kTable and kRampHoldDecay have no warm-up: they say it all themselves.
+  double warmup_ratio = 0.1;
+  std::optional<int> warmup_steps;   ///< instead of warmup_ratio
+  std::optional<double> num_cycles;  ///< waves of kCosine (default 0.5), half waves of kCosineRestarts (default 1)
+  double power = 1.0;                ///< kPolynomial
+  double end_ratio = 0.0;            ///< kPolynomial: the last factor; kRampHoldDecay: what the decay tends to
+  std::vector<double> table;         ///< kTable: factor of each epoch
+  double ramp_start = 0.1;           ///< kRampHoldDecay: factor of the first epoch
+  int ramp_epochs = 2, hold_epochs = 0;
+  double decay = 0.8;  ///< kRampHoldDecay: what is above end_ratio shrinks by it every epoch
 };
 
-/// Factor on the learning rate at optimizer step `step` (from 0) of `num_steps`: step / warmup while warming up, then
-/// linearly from 1 to 0 (transformers' get_linear_schedule_with_warmup).
-double schedule_factor(const ScheduleConfig& config, std::int64_t step, std::int64_t num_steps);
+/// The steps that a schedule is laid over.
+struct ScheduleSpan {
+  std::int64_t num_steps = 0;
+  std::int64_t steps_per_epoch = 0;  ///< only kTable and kRampHoldDecay ask for it
+};
+
+/// Factor on the learning rate at optimizer step `step` (from 0). After a warm-up from 0 to 1: transformers'
+/// get_linear_, get_cosine_, get_cosine_with_hard_restarts_, get_polynomial_decay_ and
+/// get_constant_schedule_with_warmup. kRampHoldDecay is the learning-rate function of Keras notebooks: linear from
+/// ramp_start to 1 over ramp_epochs, 1 for hold_epochs, then (1 - end_ratio) decay^k + end_ratio.
+double schedule_factor(const ScheduleConfig& config, std::int64_t step, const ScheduleSpan& span);
+
+/// Steps of the warm-up; 0 for kinds without one.
+std::int64_t warmup_steps_of(const ScheduleConfig& config, std::int64_t num_steps);
+
+/// "cosine, 0.5 cycles, warm-up 20 steps; 2e-06 in the first step, peak 2e-05, 0 in the last", for people.
+std::string describe(const ScheduleConfig& config, double learning_rate, const ScheduleSpan& span);
 
 }  // namespace meshfold::jobs

@@ -28,6 +28,10 @@ data::LastStep last_step_of(const TrainingSection& training) {
   return training.drop_last ? data::LastStep::kDrop : data::LastStep::kShort;
 }
 
+Better better(const models::Model& model) {
+  return larger_is_better(model.head()) ? Better::kLarger : Better::kSmaller;
+}
+
 void check_task(const TrainTask& task, const RunConfig& config, const dist::Mesh& mesh) {
   const TrainingSection& training = config.training;
   std::vector<std::string> faults;
@@ -44,6 +48,11 @@ void check_task(const TrainTask& task, const RunConfig& config, const dist::Mesh
   if (training.drop_last && task.training_rows.size() < static_cast<std::size_t>(std::max(training.batch_size, 0))) {
     faults.push_back(task.name + " has fewer training rows (" + std::to_string(task.training_rows.size()) +
                      ") than training.batch_size; lower it or set training.drop_last = false");
+  }
+  if (task.validation_rows.empty() && (training.early_stopping.patience > 0 || config.plateau.patience)) {
+    faults.push_back(task.name +
+                     " has no validation rows, so training.early_stopping_patience and plateau.patience have no score "
+                     "to go by; give a fold column (data.fold) or unset them");
   }
   if (!faults.empty()) throw ConfigError(faults);
 }
@@ -67,6 +76,8 @@ class Trainer {
                                                  : config.training.epochs * steps_per_epoch_),
         identity_{task.config_hash, dataset.source_hash(), hash_rows(task.training_rows, task.validation_rows),
                   config.run.seed, num_steps_},
+        early_stopping_(config.training.early_stopping, better(model)),
+        plateau_(config.plateau, better(model)),
         optimizer_(model.parameters(), config.optimizer),
         train_step_(task.name, config, model, mesh, dataset, optimizer_, parts_),
         store_(task.directory, mesh.all()) {}
@@ -76,8 +87,11 @@ class Trainer {
  private:
   void resume();
   bool step(bool stop_requested);
+  double learning_rate() const;
+  bool finished() const { return progress_.step >= num_steps_ || progress_.stopped_early; }
   bool evaluation_due() const;
   void evaluate();
+  void heed(double score);
   void commit();
   void select_weights();
   void check_equal_weights() const;
@@ -101,6 +115,8 @@ class Trainer {
   int parts_;
   std::int64_t steps_per_epoch_, num_steps_;
   TrainingIdentity identity_;
+  EarlyStopping early_stopping_;
+  PlateauDecay plateau_;
   AdamW optimizer_;
   TrainStep train_step_;
   checkpoint::Store store_;
@@ -117,7 +133,7 @@ TrainOutcome Trainer::run(const std::function<bool()>& stop_requested) {
   start_ = Clock::now();
   for (;;) {
     if (evaluation_due()) evaluate();
-    if (progress_.step >= num_steps_) break;
+    if (finished()) break;
     const bool stop = step(stop_requested());
     const std::int64_t every = config_.checkpoint.every_steps;
     if (stop || (every > 0 && progress_.step % every == 0 && !evaluation_due())) commit();
@@ -143,6 +159,8 @@ void Trainer::resume() {
     store_.load(found->step, all_pieces(), checkpoint::Store::Names::kExact);
     optimizer_.set_num_updates(resumed.num_updates);
     progress_ = resumed.progress;
+    early_stopping_ = EarlyStopping(config_.training.early_stopping, better(model_), progress_.early_stopping);
+    plateau_ = PlateauDecay(config_.plateau, better(model_), progress_.plateau);
     std::string text = "resumed from " + name;
     if (resumed.parts != parts_ || resumed.data_ranks != mesh_.data().size()) {
       text += " (made with " + std::to_string(resumed.parts) + " packs a step on " +
@@ -175,9 +193,8 @@ bool Trainer::step(bool stop_requested) {
     planned_epoch_ = epoch;
   }
   const auto rows = epoch_plan_->step(static_cast<std::size_t>(progress_.step % steps_per_epoch_));
-  const double learning_rate =
-      config_.optimizer.learning_rate * schedule_factor(config_.schedule, progress_.step, num_steps_);
-  const StepResult result = train_step_.run(rows, progress_.step, learning_rate, {stop_requested, listener_failure_});
+  const double rate = learning_rate();
+  const StepResult result = train_step_.run(rows, progress_.step, rate, {stop_requested, listener_failure_});
   ++progress_.step;
   progress_.cursor += static_cast<std::int64_t>(rows.size());
 
@@ -189,7 +206,7 @@ bool Trainer::step(bool stop_requested) {
     report.epoch = static_cast<double>(progress_.step) / static_cast<double>(steps_per_epoch_);
     report.samples = progress_.cursor;
     report.loss = result.loss;
-    report.learning_rate = learning_rate;
+    report.learning_rate = rate;
     report.grad_norm = result.grad_norm;
     report.tokens_per_s = static_cast<double>(result.tokens) / seconds;
     report.samples_per_s = static_cast<double>(rows.size()) / seconds;
@@ -198,11 +215,18 @@ bool Trainer::step(bool stop_requested) {
   return result.stop;
 }
 
-/// At epoch ends and at the last step, once. Asked again after a resume: a run that was stopped at the end of an epoch
-/// has not evaluated it yet.
+double Trainer::learning_rate() const {
+  return config_.optimizer.learning_rate * progress_.plateau.factor *
+         schedule_factor(config_.schedule, progress_.step, {num_steps_, steps_per_epoch_});
+}
+
+/// At epoch ends, every training.eval_every_steps and at the last step, once. Asked again after a resume: a run that
+/// was stopped at the end of an epoch has not evaluated it yet.
 bool Trainer::evaluation_due() const {
   if (progress_.step == 0 || progress_.evaluated_step == progress_.step) return false;
-  return progress_.step % steps_per_epoch_ == 0 || progress_.step == num_steps_;
+  const std::int64_t every = config_.training.eval_every_steps;
+  return progress_.step % steps_per_epoch_ == 0 || progress_.step == num_steps_ ||
+         (every > 0 && progress_.step % every == 0);
 }
 
 void Trainer::evaluate() {
@@ -227,9 +251,30 @@ void Trainer::evaluate() {
     }
     const double epoch = static_cast<double>(progress_.step) / static_cast<double>(steps_per_epoch_);
     tell([&] { listener_.on_evaluation({progress_.step, epoch, scores, best, seconds_since(begin)}); });
+    heed(score);
   }
   progress_.evaluated_step = progress_.step;
   commit();
+}
+
+/// What follows from an evaluation's score. Every rank has the same score, so all decide alike.
+void Trainer::heed(double score) {
+  if (early_stopping_.observe(score) && progress_.step < num_steps_) {
+    progress_.stopped_early = true;
+    tell([&] {
+      listener_.on_note("stopped early at step " + std::to_string(progress_.step) + " of " +
+                        std::to_string(num_steps_) + ": no improvement in " +
+                        std::to_string(config_.training.early_stopping.patience) + " evaluations");
+    });
+  }
+  if (plateau_.observe(score)) {
+    tell([&] {
+      listener_.on_note("learning rate lowered after step " + std::to_string(progress_.step) + ", now " +
+                        std::to_string(plateau_.state().factor) + " of the schedule's: no improvement");
+    });
+  }
+  progress_.early_stopping = early_stopping_.state();
+  progress_.plateau = plateau_.state();
 }
 
 void Trainer::commit() {
@@ -289,6 +334,7 @@ void Trainer::agree_on_listener() {
 TrainOutcome Trainer::outcome(bool stopped, std::int64_t selected_step) const {
   TrainOutcome result;
   result.stopped = stopped;
+  result.stopped_early = progress_.stopped_early;
   result.steps = progress_.step;
   result.samples_trained = progress_.cursor;
   result.seconds = seconds_since(start_);

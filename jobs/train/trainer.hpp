@@ -24,7 +24,8 @@ struct TrainTask {
 };
 
 struct TrainOutcome {
-  bool stopped = false;  ///< a stop was requested and a checkpoint is committed
+  bool stopped = false;        ///< a stop was requested and a checkpoint is committed
+  bool stopped_early = false;  ///< training.early_stopping_patience ended it before its last step
   std::int64_t steps = 0;
   std::int64_t samples_trained = 0;
   double seconds = 0;               ///< of this process, without loading
@@ -34,10 +35,10 @@ struct TrainOutcome {
 };
 
 /// Trains `model` on the mesh from the newest usable checkpoint of the task's directory, or from its present weights.
-/// Collective over the mesh. Evaluates after every epoch, commits a checkpoint then (and every checkpoint.every_steps),
-/// and on return `model` holds the selected weights (cv.select). Loss, clipping and stop decisions are agreed over the
-/// mesh. `stop_requested` is asked once a step on each rank. Throws BadNumbersError when loss or gradient norm is not
-/// finite.
+/// Collective over the mesh. Evaluates after every epoch (and every training.eval_every_steps), commits a checkpoint
+/// then (and every checkpoint.every_steps), and on return `model` holds the selected weights (cv.select). Loss,
+/// clipping and stop decisions are agreed over the mesh. `stop_requested` is asked once a step on each rank. Throws
+/// BadNumbersError when loss or gradient norm is not finite.
 TrainOutcome train(const TrainTask& task, const RunConfig& config, models::Model& model, const dist::Mesh& mesh,
                    const data::Dataset& dataset, TrainListener& listener, const std::function<bool()>& stop_requested);
 

@@ -24,6 +24,30 @@ Scores scores_from(const json& list) {
   return scores;
 }
 
+json to_json(const std::optional<double>& value) { return value ? json(*value) : json(); }
+
+std::optional<double> number_from(const json& value) {
+  return value.is_null() ? std::nullopt : std::optional(value.get<double>());
+}
+
+json to_json(const EarlyStopping::State& state) { return {{"best", to_json(state.best)}, {"num_bad", state.num_bad}}; }
+
+EarlyStopping::State early_stopping_from(const json& state) {
+  return {number_from(state.at("best")), state.at("num_bad").get<int>()};
+}
+
+json to_json(const PlateauDecay::State& state) {
+  return {{"factor", state.factor},
+          {"best", to_json(state.best)},
+          {"num_bad", state.num_bad},
+          {"cooldown", state.cooldown}};
+}
+
+PlateauDecay::State plateau_from(const json& state) {
+  return {state.at("factor").get<double>(), number_from(state.at("best")), state.at("num_bad").get<int>(),
+          state.at("cooldown").get<int>()};
+}
+
 }  // namespace
 
 std::string hash_rows(const std::vector<std::uint32_t>& training, const std::vector<std::uint32_t>& validation) {
@@ -52,6 +76,9 @@ json to_state(const TrainingProgress& progress, const TrainingIdentity& identity
           {"best_step", progress.best_step},
           {"best_scores", to_json(progress.best_scores)},
           {"last_scores", to_json(progress.last_scores)},
+          {"early_stopping", to_json(progress.early_stopping)},
+          {"plateau", to_json(progress.plateau)},
+          {"stopped_early", progress.stopped_early},
           {"num_updates", num_updates},
           {"num_steps", identity.num_steps},
           {"seed", identity.seed},
@@ -69,9 +96,15 @@ ResumedState from_state(const json& state, const TrainingIdentity& identity, con
     stored = {state.at("config_hash").get<std::string>(), state.at("data_hash").get<std::string>(),
               state.at("rows_hash").get<std::string>(), state.at("seed").get<std::uint32_t>(),
               state.at("num_steps").get<std::int64_t>()};
-    resumed.progress = {state.at("step").get<std::int64_t>(),           state.at("cursor").get<std::int64_t>(),
-                        state.at("evaluated_step").get<std::int64_t>(), state.at("best_step").get<std::int64_t>(),
-                        scores_from(state.at("best_scores")),           scores_from(state.at("last_scores"))};
+    resumed.progress = {state.at("step").get<std::int64_t>(),
+                        state.at("cursor").get<std::int64_t>(),
+                        state.at("evaluated_step").get<std::int64_t>(),
+                        state.at("best_step").get<std::int64_t>(),
+                        scores_from(state.at("best_scores")),
+                        scores_from(state.at("last_scores")),
+                        early_stopping_from(state.at("early_stopping")),
+                        plateau_from(state.at("plateau")),
+                        state.at("stopped_early").get<bool>()};
     resumed.num_updates = state.at("num_updates").get<std::int64_t>();
     resumed.parts = state.at("parts").get<int>();
     resumed.data_ranks = state.at("data_ranks").get<int>();

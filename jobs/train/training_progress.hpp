@@ -6,7 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "jobs/train/early_stopping.hpp"
 #include "jobs/train/metrics.hpp"
+#include "jobs/train/plateau_decay.hpp"
 
 namespace meshfold::jobs {
 
@@ -30,6 +32,9 @@ struct TrainingProgress {
   std::int64_t evaluated_step = 0;  ///< the step of the last evaluation; 0: none yet
   std::int64_t best_step = 0;
   Scores best_scores, last_scores;
+  EarlyStopping::State early_stopping;
+  PlateauDecay::State plateau;
+  bool stopped_early = false;
 };
 
 /// The `state` of a checkpoint. `parts` and `data_ranks` tell how it was made; a resumed run may have others.

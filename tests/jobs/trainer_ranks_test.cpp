@@ -129,6 +129,42 @@ TEST_F(ToyTrainingOnRanks, ResumesBestSelectionAcrossAStop) {
   check_resume(config, 14);
 }
 
+/// Evaluates after every step and soon gets worse, so that callbacks act.
+RunConfig heedful(RunConfig config) {
+  config.optimizer.learning_rate = 0.3;
+  config.training.eval_every_steps = 1;
+  config.plateau = {.patience = 1, .factor = 0.5};
+  config.training.early_stopping.patience = 6;
+  return config;
+}
+
+TEST_F(ToyTrainingOnRanks, HeedsScoresAtTheSameStepsAsOneProcess) {
+  const RunConfig config = heedful(fast_config());
+  const ToyRun many = together(config), one = alone(config);
+
+  EXPECT_TRUE(one.outcome.stopped_early);
+  EXPECT_TRUE(many.outcome.stopped_early) << "every rank knows, also those that report nothing";
+  EXPECT_EQ(many.outcome.steps, one.outcome.steps);
+  if (!first()) return;
+  EXPECT_EQ(many.told.notes, one.told.notes);
+  EXPECT_GE(one.told.notes.size(), 2U) << "the rate must fall at least once before training ends";
+}
+
+TEST_F(ToyTrainingOnRanks, ResumesItsPatienceAcrossAStop) {
+  RunConfig config = heedful(fast_config());
+  const ToyRun undisturbed = together(config, "undisturbed");
+  for (const int stop_step : {3, 5, 6}) {
+    const std::string name = "stopped-" + std::to_string(stop_step);
+    const ToyRun stopped = together(config, name, tests::stop_in_step(stop_step));
+    const ToyRun resumed = together(config, name);
+
+    EXPECT_TRUE(stopped.outcome.stopped);
+    EXPECT_EQ(resumed.outcome.steps, undisturbed.outcome.steps);
+    EXPECT_EQ(resumed.outcome.stopped_early, undisturbed.outcome.stopped_early);
+    EXPECT_EQ(resumed.hash, undisturbed.hash);
+  }
+}
+
 TEST_F(ToyTrainingOnRanks, ContinuesOnAnotherNumberOfRanksWithTheSameBitsInDeterministicMode) {
   if (!power_of_two()) GTEST_SKIP() << "deterministic mode needs a power of two of ranks";
   const ToyRun undisturbed = alone(toy_config());

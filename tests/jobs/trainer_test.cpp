@@ -190,6 +190,75 @@ TEST_F(ToyTraining, CommitsEverySoManySteps) {
   EXPECT_EQ(checkpoints(), (std::vector<std::int64_t>{3, 4, 6, 8, 9, 12, 15, 16, 18, 20}));
 }
 
+TEST_F(ToyTraining, EvaluatesEverySoManyStepsAndAtEpochEnds) {
+  RunConfig config = toy_config();
+  config.training.eval_every_steps = 3;
+  config.training.epochs = 3;
+  const tests::ToyRun run = train(config);
+
+  std::vector<std::int64_t> steps;
+  for (const EvaluationReport& report : run.told.evaluations) steps.push_back(report.step);
+  EXPECT_EQ(steps, (std::vector<std::int64_t>{3, 4, 6, 8, 9, 12}));
+}
+
+/// Wild enough that the score soon gets worse again.
+RunConfig wild_config() {
+  RunConfig config = toy_config();
+  config.optimizer.learning_rate = 0.3;
+  config.training.eval_every_steps = 1;
+  return config;
+}
+
+TEST_F(ToyTraining, StopsEarlyAndIsThenDone) {
+  RunConfig config = wild_config();
+  config.training.early_stopping.patience = 3;
+  const tests::ToyRun run = train(config);
+  const tests::ToyRun again = train(config);
+
+  ASSERT_LT(run.outcome.steps, 20) << "the test needs a run that gets worse";
+  EXPECT_TRUE(run.outcome.stopped_early);
+  EXPECT_FALSE(run.outcome.stopped);
+  EXPECT_EQ(run.outcome.steps, run.outcome.best_step + 3);
+  EXPECT_NE(run.told.notes.back().find("stopped early at step " + std::to_string(run.outcome.steps) + " of 20"),
+            std::string::npos);
+  EXPECT_TRUE(again.told.steps.empty());
+  EXPECT_TRUE(again.outcome.stopped_early);
+  EXPECT_EQ(again.hash, run.hash);
+}
+
+TEST_F(ToyTraining, LowersTheLearningRateOnAPlateau) {
+  RunConfig config = wild_config();
+  const tests::ToyRun plain = train(config);
+  config.plateau = {.patience = 1, .factor = 0.25};
+  const tests::ToyRun lowered = train_toy(directory_.path() / "lowered", config, mesh_, dataset_);
+
+  const auto is_lowered = [](const std::string& note) { return note.starts_with("learning rate lowered after step"); };
+  const auto note = std::ranges::find_if(lowered.told.notes, is_lowered);
+  ASSERT_NE(note, lowered.told.notes.end());
+  const auto step =
+      static_cast<std::size_t>(std::stoi(note->substr(std::string("learning rate lowered after step").size())));
+  for (std::size_t i = 0; i < 20; ++i) {
+    const double ratio = lowered.told.steps[i].learning_rate / plain.told.steps[i].learning_rate;
+    if (i < step && plain.told.steps[i].learning_rate > 0) {
+      EXPECT_EQ(ratio, 1.0) << i;
+    }
+    if (i == step) {
+      EXPECT_DOUBLE_EQ(ratio, 0.25);
+    }
+  }
+}
+
+TEST_F(ToyTraining, NeedsValidationRowsToGoByTheScore) {
+  RunConfig config = toy_config();
+  config.training.early_stopping.patience = 1;
+  TrainTask task = tests::toy_task(directory_.path() / "toy");
+  task.validation_rows.clear();
+  tests::ToyModel model(config.run.seed, tests::kToyTargets, 0.25);
+  tests::Recorder told;
+
+  EXPECT_THROW(jobs::train(task, config, model, mesh_, dataset_, told, tests::never), ConfigError);
+}
+
 TEST_F(ToyTraining, NamesEveryFaultOfItsSettings) {
   RunConfig config = toy_config();
   config.training.batch_size = 100;
