@@ -16,7 +16,15 @@
 namespace meshfold::jobs {
 
 enum class Precision { kFp32, kBf16 };
-enum class FoldStrategy { kKFold, kGroup, kColumn };
+enum class FoldStrategy {
+  kKFold,
+  kGroup,
+  kColumn,
+  kStratified,
+  kMultilabelStratified,
+  kStratifiedGroup,
+  kMultilabelStratifiedGroup
+};
 enum class Select { kBest, kLast };
 enum class PredictOutput { kLogits, kProbability, kValue };
 enum class EmptyText { kError, kKeep };
@@ -72,6 +80,7 @@ struct MeshSection {
 struct CvSection {
   int folds = 5;
   FoldStrategy strategy = FoldStrategy::kKFold;
+  int bins = 10;                    ///< of each regression target, where folds are stratified by values
   int groups = 0;                   ///< rank groups; 0: min(folds, ranks)
   Select select = Select::kBest;
   std::optional<double> clip_min, clip_max;  ///< for test predictions and oof values

@@ -375,9 +375,18 @@ std::vector<Option> cv_options() {
   return {
       integer("cv.folds", MEMBER(cv.folds), between(2, 1000), "folds", Kind::kTraining, "cv", "number of folds"),
       choice("cv.strategy", MEMBER(cv.strategy),
-             Names<FoldStrategy>{
-                 {"kfold", FoldStrategy::kKFold}, {"group", FoldStrategy::kGroup}, {"column", FoldStrategy::kColumn}},
-             Kind::kTraining, "cv", "rows at random, whole groups of data.group, or as data.fold says"),
+             Names<FoldStrategy>{{"kfold", FoldStrategy::kKFold},
+                                 {"group", FoldStrategy::kGroup},
+                                 {"column", FoldStrategy::kColumn},
+                                 {"stratified", FoldStrategy::kStratified},
+                                 {"multilabel_stratified", FoldStrategy::kMultilabelStratified},
+                                 {"stratified_group", FoldStrategy::kStratifiedGroup},
+                                 {"multilabel_stratified_group", FoldStrategy::kMultilabelStratifiedGroup}},
+             Kind::kTraining, "cv",
+             "rows at random, whole groups of data.group, as data.fold says, or so that the class (multilabel_: every "
+             "target) has the same shares in each fold, of rows or of groups"),
+      integer("cv.bins", MEMBER(cv.bins), between(2, 1000), "bins", Kind::kTraining, "cv",
+              "bins that regression targets are cut into for stratified folds"),
       integer("cv.groups", MEMBER(cv.groups), at_least(0), "groups", Kind::kLayout, "cv",
               "groups of ranks that run folds side by side; 0: the smaller of folds and ranks"),
       choice("cv.select", MEMBER(cv.select), Names<Select>{{"best", Select::kBest}, {"last", Select::kLast}},

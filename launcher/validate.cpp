@@ -155,8 +155,17 @@ class Validation {
 
   void check_folds() {
     const auto& cv = config_.cv;
-    if (cv.strategy == jobs::FoldStrategy::kGroup && config_.data.group.empty()) {
-      fault("cv.strategy", "= group needs data.group, the column whose rows stay together");
+    using jobs::FoldStrategy;
+    const bool by_group = cv.strategy == FoldStrategy::kGroup || cv.strategy == FoldStrategy::kStratifiedGroup ||
+                          cv.strategy == FoldStrategy::kMultilabelStratifiedGroup;
+    if (by_group && config_.data.group.empty()) {
+      fault("cv.strategy", "by groups needs data.group, the column whose rows stay together");
+    }
+    const bool one_label = cv.strategy == FoldStrategy::kStratified || cv.strategy == FoldStrategy::kStratifiedGroup;
+    if (one_label && config_.model.task == models::Task::kRegression && config_.data.targets.size() > 1) {
+      fault("cv.strategy", "= stratified goes by one target, and data.targets names " +
+                               std::to_string(config_.data.targets.size()) + "; take multilabel_stratified" +
+                               (by_group ? "_group" : ""));
     }
     if (cv.strategy == jobs::FoldStrategy::kColumn && config_.data.fold.empty()) {
       fault("cv.strategy", "= column needs data.fold, the column with each row's fold");

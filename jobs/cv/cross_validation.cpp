@@ -93,13 +93,19 @@ class CrossValidation {
 
   void split() {
     dist::agree(*world_, "make the folds", [&] {
-      folds_ = make_folds(config_, training_->dataset);
+      folds_ = make_folds(config_, training_->dataset, head_.labels);
       if (speaks()) keep_folds_csv(run_ / "folds.csv", training_->dataset, folds_);
     });
     plans_ = plan_folds(folds_);
     facts_.emplace_back("folds", describe(folds_, config_));
     origin_ = {config_.hash, training_->dataset.source_hash(), folds_.hash(),
                test_ ? test_->dataset.source_hash() : std::string()};
+    if (!folds_.scarce.empty() && config_.model.task != models::Task::kRegression) {
+      environment_.console.warn(
+          "label '" + folds_.scarce.front() + "'" +
+          (folds_.scarce.size() > 1 ? " and " + std::to_string(folds_.scarce.size() - 1) + " more" : std::string()) +
+          ": fewer samples than folds, so some folds are scored without it");
+    }
     if (folds_.report.groups_in_several_folds > 0) {
       environment_.console.warn(std::to_string(folds_.report.groups_in_several_folds) +
                                 " groups have samples in several folds: out-of-fold scores may be too good");

@@ -46,9 +46,82 @@ data::FoldAssignment folds_of_column(const RunConfig& config, const data::Datase
   return assignment;
 }
 
+bool is_multilabel(FoldStrategy strategy) {
+  return strategy == FoldStrategy::kMultilabelStratified || strategy == FoldStrategy::kMultilabelStratifiedGroup;
+}
+
+/// Each target's bin is a label; their names say so.
+data::SampleLabels labels_of_values(const RunConfig& config, const data::Dataset& dataset) {
+  data::SampleLabels labels;
+  labels.of_sample.resize(dataset.num_samples());
+  for (std::uint32_t target = 0; target < dataset.num_targets(); ++target) {
+    std::vector<float> values;
+    for (std::uint32_t row = 0; row < dataset.num_samples(); ++row) values.push_back(dataset.targets(row)[target]);
+    const auto bins = data::cut_into_bins(values, config.cv.bins);
+    const auto first = static_cast<std::int32_t>(labels.num_labels());
+    const int num_bins = bins.empty() ? 0 : 1 + *std::ranges::max_element(bins);
+    for (int bin = 1; bin <= num_bins; ++bin) {
+      labels.names.push_back(config.data.targets[target] + " in bin " + std::to_string(bin) + " of " +
+                             std::to_string(num_bins));
+    }
+    for (std::size_t row = 0; row < bins.size(); ++row) labels.of_sample[row].push_back(first + bins[row]);
+  }
+  return labels;
+}
+
+/// One class a sample: the class column, or the largest of several shares. With several columns and a multilabel
+/// strategy: every column that is at least a half.
+data::SampleLabels labels_of_classes(const RunConfig& config, const data::Dataset& dataset,
+                                     const std::vector<std::string>& class_names) {
+  data::SampleLabels labels;
+  labels.names = class_names;
+  labels.of_sample.resize(dataset.num_samples());
+  const bool every_set_one = dataset.num_targets() > 1 &&
+                             (config.model.task == models::Task::kMultiLabel || is_multilabel(config.cv.strategy));
+  for (std::uint32_t row = 0; row < dataset.num_samples(); ++row) {
+    const auto targets = dataset.targets(row);
+    auto& sample = labels.of_sample[row];
+    if (dataset.num_targets() == 1 && config.model.task == models::Task::kClassification) {
+      sample = {static_cast<std::int32_t>(targets[0])};
+    } else if (!every_set_one) {
+      sample = {static_cast<std::int32_t>(std::ranges::max_element(targets) - targets.begin())};
+    } else {
+      for (std::size_t label = 0; label < targets.size(); ++label) {
+        if (targets[label] >= 0.5F) sample.push_back(static_cast<std::int32_t>(label));
+      }
+    }
+  }
+  return labels;
+}
+
+data::SampleLabels labels_of(const RunConfig& config, const data::Dataset& dataset,
+                             const std::vector<std::string>& class_names) {
+  return config.model.task == models::Task::kRegression ? labels_of_values(config, dataset)
+                                                        : labels_of_classes(config, dataset, class_names);
+}
+
+std::vector<std::string> labels_of_fewer_samples(const data::SampleLabels& labels, int num_folds) {
+  std::vector<int> counts(labels.num_labels());
+  for (const auto& sample : labels.of_sample) {
+    for (const auto label : sample) ++counts[static_cast<std::size_t>(label)];
+  }
+  std::vector<std::string> scarce;
+  for (std::size_t label = 0; label < counts.size(); ++label) {
+    if (counts[label] < num_folds) scarce.push_back(labels.names[label]);
+  }
+  return scarce;
+}
+
 data::FoldAssignment assign(const RunConfig& config, const data::Dataset& dataset,
-                            const std::vector<std::int32_t>& groups) {
+                            const std::vector<std::int32_t>& groups, const data::SampleLabels& labels) {
   switch (config.cv.strategy) {
+    case FoldStrategy::kStratified:
+    case FoldStrategy::kMultilabelStratified:
+      return data::make_stratified_folds(labels, {}, config.cv.folds, config.run.seed);
+    case FoldStrategy::kStratifiedGroup:
+    case FoldStrategy::kMultilabelStratifiedGroup:
+      if (!dataset.has_groups()) throw ConfigError("cv.strategy by groups needs a group column; set data.group");
+      return data::make_stratified_folds(labels, groups, config.cv.folds, config.run.seed);
     case FoldStrategy::kKFold:
       return data::make_k_fold(dataset.num_samples(), config.cv.folds, config.run.seed);
     case FoldStrategy::kGroup:
@@ -57,6 +130,26 @@ data::FoldAssignment assign(const RunConfig& config, const data::Dataset& datase
     case FoldStrategy::kColumn:
       if (!dataset.has_folds()) throw ConfigError("cv.strategy = column needs a fold column; set data.fold");
       return folds_of_column(config, dataset);
+  }
+  throw std::logic_error("unknown fold strategy");
+}
+
+std::string name_of(const RunConfig& config) {
+  switch (config.cv.strategy) {
+    case FoldStrategy::kKFold:
+      return "k-fold";
+    case FoldStrategy::kGroup:
+      return "group k-fold by " + config.data.group;
+    case FoldStrategy::kColumn:
+      return "column " + config.data.fold;
+    case FoldStrategy::kStratified:
+      return "stratified k-fold";
+    case FoldStrategy::kMultilabelStratified:
+      return "multilabel-stratified k-fold";
+    case FoldStrategy::kStratifiedGroup:
+      return "stratified group k-fold by " + config.data.group;
+    case FoldStrategy::kMultilabelStratifiedGroup:
+      return "multilabel-stratified group k-fold by " + config.data.group;
   }
   throw std::logic_error("unknown fold strategy");
 }
@@ -93,15 +186,18 @@ std::string Folds::hash() const {
   return hex;
 }
 
-Folds make_folds(const RunConfig& config, const data::Dataset& dataset) {
+Folds make_folds(const RunConfig& config, const data::Dataset& dataset, const std::vector<std::string>& class_names) {
   if (config.cv.folds < 2)
     throw ConfigError("cv.folds = " + std::to_string(config.cv.folds) + ": at least 2 are needed");
   const auto groups = groups_of(dataset);
   try {
     Folds folds;
     folds.num_folds = config.cv.folds;
-    folds.assignment = assign(config, dataset, groups);
+    folds.labels = labels_of(config, dataset, class_names);
+    folds.assignment = assign(config, dataset, groups, folds.labels);
     folds.report = data::inspect_folds(folds.assignment, folds.num_folds, groups);
+    folds.deviation = data::deviation_of(folds.labels, folds.assignment, folds.num_folds);
+    folds.scarce = labels_of_fewer_samples(folds.labels, folds.num_folds);
     return folds;
   } catch (const std::invalid_argument& error) {
     throw ConfigError(std::string("cv.folds: ") + error.what());
@@ -124,10 +220,15 @@ void keep_folds_csv(const std::filesystem::path& file, const data::Dataset& data
 }
 
 std::string describe(const Folds& folds, const RunConfig& config) {
-  std::string text = "k-fold";
-  if (config.cv.strategy == FoldStrategy::kGroup) text = "group k-fold by " + config.data.group;
-  if (config.cv.strategy == FoldStrategy::kColumn) text = "column " + config.data.fold;
-  text += ": " + list(folds.report.sizes) + " samples";
+  std::string text = name_of(config) + ": " + list(folds.report.sizes) + " samples";
+  if (folds.labels.num_labels() > 0) {
+    char deviation[32];
+    std::snprintf(deviation, sizeof deviation, "%.4f", folds.deviation.largest);
+    text += std::string("; largest deviation of a label's share ") + deviation;
+    if (folds.deviation.largest > 0) {
+      text += " (" + folds.labels.names[folds.deviation.label] + ", fold " + std::to_string(folds.deviation.fold) + ")";
+    }
+  }
   if (folds.report.num_groups.empty()) return text;
   text += "; " + list(folds.report.num_groups) + " groups; ";
   return text + (folds.report.groups_in_several_folds == 0
