@@ -98,6 +98,7 @@ struct PredictSection {
 
 struct LogSection {
   int every_steps = 10;
+  bool tensorboard = true;          ///< events.out.tfevents.* in each job's directory
 };
 
 /// Everything a run needs, as plain structs of defaults. launcher/options.cpp has the one table that names each member for

@@ -419,6 +419,8 @@ std::vector<Option> output_options() {
            "the best fold, or train"),
       integer("log.every_steps", MEMBER(log.every_steps), at_least(1), "steps", Kind::kOutput, kFitting,
               "how often metrics.jsonl gets a train line"),
+      flag("log.tensorboard", MEMBER(log.tensorboard), Kind::kOutput, kFitting,
+           "write TensorBoard event files beside metrics.jsonl"),
   };
 }
 

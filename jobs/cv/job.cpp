@@ -4,12 +4,14 @@
 
 #include <memory>
 #include <numeric>
+#include <optional>
 
 #include "data/step_plan.hpp"
 #include "dist/agreement.hpp"
 #include "jobs/cv/job_setup.hpp"
 #include "jobs/error.hpp"
 #include "jobs/report/metrics_log.hpp"
+#include "jobs/report/tensorboard_log.hpp"
 #include "jobs/train/evaluate.hpp"
 #include "jobs/train/trainer.hpp"
 
@@ -23,11 +25,19 @@ class JobListener final : public TrainListener {
       : name_(plan.name),
         metrics_(std::filesystem::path(config.run.directory) / plan.name, plan.fold, config.log.every_steps),
         board_(board),
-        console_(console) {}
+        console_(console) {
+    if (config.log.tensorboard) {
+      events_.emplace(std::filesystem::path(config.run.directory) / plan.name, config.log.every_steps, config.ini_text);
+    }
+  }
 
-  void on_resume(std::int64_t step) override { metrics_.discard_after(step); }
+  void on_resume(std::int64_t step) override {
+    metrics_.discard_after(step);
+    if (events_) events_->on_resume(step);
+  }
   void on_step(const StepReport& report) override {
     metrics_.on_step(report);
+    if (events_) events_->on_step(report);
     // The first step of a process warms up caches and has no predecessor to count from.
     if (last_samples_ > 0) {
       const auto samples = static_cast<double>(report.samples - last_samples_);
@@ -39,12 +49,14 @@ class JobListener final : public TrainListener {
   }
   void on_evaluation(const EvaluationReport& report) override {
     metrics_.on_evaluation(report);
+    if (events_) events_->on_evaluation(report);
     console_.log(name_ + ", step " + std::to_string(report.step) + ": " + short_text(report.scores) +
                  (report.best ? " (best so far)" : ""));
     board_.refresh();
   }
   void on_note(const std::string& text) override {
     metrics_.on_note(text);
+    if (events_) events_->on_note(text);
     console_.say(name_ + ": " + text);
   }
   /// Over the training steps of this process, without evaluation and checkpoints; 0 if there were none.
@@ -53,6 +65,7 @@ class JobListener final : public TrainListener {
  private:
   std::string name_;
   MetricsLog metrics_;
+  std::optional<TensorBoardLog> events_;
   ProgressBoard& board_;
   Console& console_;
   std::int64_t last_samples_ = 0;

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace meshfold::jobs {
+
+/// CRC-32C (Castagnoli; RFC 3720, B.4).
+std::uint32_t crc32c(std::string_view bytes);
+
+/// `data` as a record of TensorBoard's event files (TFRecord): u64 length, masked CRC of it, the bytes, masked CRC of
+/// them; little endian.
+std::string tf_record(std::string_view data);
+
+// Messages of tensorflow/core/util/event.proto and framework/summary.proto in protocol-buffer encoding; `time` is
+// seconds since 1970.
+
+/// The first event of a file.
+std::string version_event(double time);
+/// Values of `step` and later ones that other files of the directory hold are void: an attempt that was lost.
+std::string restart_event(double time, std::int64_t step);
+std::string scalar_event(double time, std::int64_t step, std::string_view tag, float value);
+/// A text for TensorBoard's text tab, in Markdown.
+std::string text_event(double time, std::int64_t step, std::string_view tag, std::string_view markdown);
+
+}  // namespace meshfold::jobs
