@@ -90,7 +90,7 @@ TEST_F(ReadConfig, AllFaultsComeAtOnceWithTheirPlaces) {
 }
 
 TEST_F(ReadConfig, ContradictionsAreNamed) {
-  expect_has(faults_of(good({{"cv.strategy", "group"}})), "cv.strategy = group needs data.group");
+  expect_has(faults_of(good({{"cv.strategy", "group"}})), "cv.strategy by groups needs data.group");
   expect_has(faults_of(good({{"cv.strategy", "column"}})), "cv.strategy = column needs data.fold");
   expect_has(faults_of(good({{"loss.kind", "cross_entropy"}})), "needs model.task = classification");
   expect_has(faults_of(good({{"model.task", "classification"}, {"data.targets", "a,b"}})), "one column of class names");
