@@ -44,9 +44,6 @@ ops::Activation activation(const ConfigJson& config) {
 
 /// Refuses what would be another network under the same sizes.
 void check_architecture(const ConfigJson& config) {
-  const std::optional<std::string> type = config.text("model_type");
-  if (!type) config.fail("lacks key 'model_type'; supported: bert");
-  if (*type != "bert") config.fail("model_type '" + *type + "' is not supported; supported: bert");
   const std::string positions = config.text("position_embedding_type").value_or("absolute");
   if (positions != "absolute") {
     config.fail("position_embedding_type '" + positions + "' is not supported; supported: absolute");
@@ -60,8 +57,7 @@ void check_architecture(const ConfigJson& config) {
 
 }  // namespace
 
-BertConfig read_bert_config(const std::filesystem::path& directory) {
-  const ConfigJson json(directory);
+BertConfig read_bert_config(const ConfigJson& json) {
   check_architecture(json);
   BertConfig config;
   config.vocabulary_size = size(json, "vocab_size");

@@ -1,12 +1,13 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <optional>
 
 #include "models/ops/ops.hpp"
 
 namespace meshfold::models {
+
+class ConfigJson;
 
 /// The sizes and probabilities of a BERT encoder, as config.json of a Hugging Face directory states them.
 struct BertConfig {
@@ -25,9 +26,8 @@ struct BertConfig {
   std::optional<double> classifier_dropout;  ///< absent: hidden_dropout, as BertForSequenceClassification
 };
 
-/// Reads `<directory>/config.json`. Refuses, as a ModelFileError that names the key: another model_type, a decoder,
-/// positions other than absolute, an unknown activation, sizes that are missing, not positive or do not divide,
-/// probabilities outside [0, 1).
-BertConfig read_bert_config(const std::filesystem::path& directory);
+/// Refuses, as a ModelFileError that names the key: a decoder, positions other than absolute, an unknown activation,
+/// sizes that are missing, not positive or do not divide, probabilities outside [0, 1).
+BertConfig read_bert_config(const ConfigJson& config);
 
 }  // namespace meshfold::models

@@ -4,9 +4,11 @@
 #include <iterator>
 
 #include "dist/durable_file.hpp"
+#include "models/architecture.hpp"
 #include "models/error.hpp"
 #include "models/model.hpp"
 #include "models/model_directory_head.hpp"
+#include "models/model_directory_json.hpp"
 #include "models/safetensors.hpp"
 
 namespace meshfold::models {
@@ -49,10 +51,9 @@ class DirectoryInProgress {
   fs::path target_, path_;
 };
 
-void write_config(const Model& model, const fs::path& source, const fs::path& directory) {
-  ConfigJson config(source);
+void write_config(const Model& model, const Architecture& architecture, ConfigJson config, const fs::path& directory) {
   auto& json = config.json();
-  write_head(model.head(), config);
+  write_head(model.head(), architecture, config);
   // The weights are written in fp32; readers that follow the config's type must not narrow them.
   for (const char* key : {"dtype", "torch_dtype"}) {
     if (json.contains(key)) json[key] = "float32";
@@ -60,19 +61,19 @@ void write_config(const Model& model, const fs::path& source, const fs::path& di
   const DropoutOverrides dropout = model.dropout();
   if (dropout.hidden) json["hidden_dropout_prob"] = *dropout.hidden;
   if (dropout.attention) json["attention_probs_dropout_prob"] = *dropout.attention;
-  const double before_classifier = model.head().dropout.value_or(
-      config.number("classifier_dropout").value_or(config.number("hidden_dropout_prob").value_or(0.1)));
+  const double before_classifier =
+      model.head().dropout.value_or(config.number(architecture.classifier_dropout_key.c_str())
+                                        .value_or(config.number("hidden_dropout_prob").value_or(0.1)));
   if (model.head().pooling == Pooling::kMean) {
     json["meshfold_head"]["dropout"] = before_classifier;
   } else {
-    json["classifier_dropout"] = before_classifier;
+    json[architecture.classifier_dropout_key] = before_classifier;
   }
   dist::write_new_file(directory / "config.json", json.dump(2) + "\n");
 }
 
-void write_weights(const Model& model, const fs::path& directory) {
+void write_weights(const Model& model, const std::string& prefix, const fs::path& directory) {
   const bool mean = model.head().pooling == Pooling::kMean;
-  const std::string prefix = "bert.";
   NamedTensors backbone, head;
   for (const Parameter& parameter : model.parameters()) {
     const std::string& name = parameter.spec.name;
@@ -104,8 +105,10 @@ void copy_tokenizer(const fs::path& source, const fs::path& directory) {
 
 void export_model(const Model& model, const fs::path& source, const fs::path& directory) {
   DirectoryInProgress progress(directory);
-  write_config(model, source, progress.path());
-  write_weights(model, progress.path());
+  const ConfigJson config(source);
+  const Architecture& architecture = architecture_of(config);
+  write_config(model, architecture, config, progress.path());
+  write_weights(model, architecture.prefix, progress.path());
   copy_tokenizer(source, progress.path());
   progress.commit();
 }

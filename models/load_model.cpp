@@ -1,9 +1,11 @@
 #include <set>
 
-#include "models/bert.hpp"
+#include "models/architecture.hpp"
 #include "models/error.hpp"
 #include "models/model_directory_head.hpp"
+#include "models/model_directory_json.hpp"
 #include "models/model_directory_tensors.hpp"
+#include "models/sequence_model.hpp"
 
 namespace meshfold::models {
 namespace {
@@ -20,14 +22,17 @@ HeadConfig choose_head(const std::filesystem::path& directory, const LoadOptions
 }  // namespace
 
 LoadedModel load_model(const std::filesystem::path& directory, const LoadOptions& options) {
-  const BertConfig config = read_bert_config(directory);
-  const std::optional<HeadConfig> own_head = read_own_head(ConfigJson(directory));
+  const ConfigJson config(directory);
+  const Architecture& architecture = architecture_of(config);
+  const std::optional<HeadConfig> own_head = read_own_head(config, architecture);
   const HeadConfig head = choose_head(directory, options, own_head);
   const Pooling own_pooling = own_head ? own_head->pooling : Pooling::kCls;
-  DirectoryTensors tensors(directory, own_pooling == Pooling::kMean);
+  DirectoryTensors tensors(directory, architecture, own_pooling == Pooling::kMean);
 
   LoadedModel loaded;
-  loaded.model = make_bert(config, head, options.dropout, options.compute_type);
+  auto backbone = architecture.make_backbone(config, options.dropout);
+  const double initializer_range = backbone->initializer_range();
+  loaded.model = make_sequence_model(std::move(backbone), head, options.compute_type);
   ParameterStore& store = loaded.model->parameters();
   loaded.report = tensors.match(store, head.pooling, own_pooling);
   const std::set<std::string> fresh(loaded.report.initialized.begin(), loaded.report.initialized.end());
@@ -38,7 +43,7 @@ LoadedModel load_model(const std::filesystem::path& directory, const LoadOptions
   }
   for (const Parameter& parameter : store) {
     if (fresh.contains(parameter.spec.name)) {
-      initialize_parameter(parameter, options.seed, config.initializer_range);
+      initialize_parameter(parameter, options.seed, initializer_range);
     } else {
       tensors.read(parameter);
     }

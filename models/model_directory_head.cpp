@@ -8,7 +8,6 @@ namespace {
 
 using Json = ConfigJson::Json;
 constexpr const char* kOwnKey = "meshfold_head";
-constexpr const char* kClassName = "BertForSequenceClassification";
 constexpr const char* kRegression = "regression";
 constexpr const char* kClassification = "single_label_classification";
 constexpr const char* kMultiLabel = "multi_label_classification";
@@ -69,11 +68,12 @@ HeadConfig read_meshfold_head(const ConfigJson& config, const Json& own) {
 
 }  // namespace
 
-std::optional<HeadConfig> read_own_head(const ConfigJson& config) {
+std::optional<HeadConfig> read_own_head(const ConfigJson& config, const Architecture& architecture) {
   if (const Json* own = config.find(kOwnKey)) return read_meshfold_head(config, *own);
   const Json* architectures = config.find("architectures");
   if (!architectures || !architectures->is_array()) return std::nullopt;
-  if (std::find(architectures->begin(), architectures->end(), kClassName) == architectures->end()) return std::nullopt;
+  if (std::find(architectures->begin(), architectures->end(), architecture.classifier_class) == architectures->end())
+    return std::nullopt;
   HeadConfig head;
   head.labels = labels_of(config);
   // Without a problem_type transformers decides by the number of labels.
@@ -82,16 +82,16 @@ std::optional<HeadConfig> read_own_head(const ConfigJson& config) {
   return head;
 }
 
-void write_head(const HeadConfig& head, ConfigJson& config) {
+void write_head(const HeadConfig& head, const Architecture& architecture, ConfigJson& config) {
   Json& json = config.json();
   for (const char* key : {kOwnKey, "id2label", "label2id", "num_labels", "problem_type"}) json.erase(key);
   const char* problem_type = problem_type_of(head.task);
   if (head.pooling == Pooling::kMean) {
-    json["architectures"] = {"BertModel"};
+    json["architectures"] = {architecture.backbone_class};
     json[kOwnKey] = {{"pooling", "mean"}, {"problem_type", problem_type}, {"labels", head.labels}, {"file", kHeadFile}};
     return;
   }
-  json["architectures"] = {kClassName};
+  json["architectures"] = {architecture.classifier_class};
   json["problem_type"] = problem_type;
   for (std::size_t id = 0; id < head.labels.size(); ++id) {
     json["id2label"][std::to_string(id)] = head.labels[id];

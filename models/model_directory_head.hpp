@@ -1,5 +1,6 @@
 #pragma once
 
+#include "models/architecture.hpp"
 #include "models/model.hpp"
 #include "models/model_directory_json.hpp"
 
@@ -8,12 +9,12 @@ namespace meshfold::models {
 inline constexpr const char* kHeadFile =
     "head.safetensors";  ///< of a mean-pooled model: classifier.weight, classifier.bias
 
-/// The head that a directory's config.json describes: ours (`meshfold_head`) or that of a
-/// BertForSequenceClassification. nullopt for a bare backbone. Throws ModelFileError for a head that is described but
-/// not supported.
-std::optional<HeadConfig> read_own_head(const ConfigJson& config);
+/// The head that a directory's config.json describes: ours (`meshfold_head`) or that of
+/// transformers' sequence classifier. nullopt for a bare backbone. Throws ModelFileError for a head that is described
+/// but not supported.
+std::optional<HeadConfig> read_own_head(const ConfigJson& config, const Architecture& architecture);
 
 /// Describes `head` in a config.json that is to be exported, and takes out what described another.
-void write_head(const HeadConfig& head, ConfigJson& config);
+void write_head(const HeadConfig& head, const Architecture& architecture, ConfigJson& config);
 
 }  // namespace meshfold::models

@@ -6,29 +6,7 @@
 namespace meshfold::models {
 namespace {
 
-bool replace_ending(std::string& name, std::string_view old_ending, std::string_view new_ending) {
-  if (!name.ends_with(old_ending)) return false;
-  name.replace(name.size() - old_ending.size(), old_ending.size(), new_ending);
-  return true;
-}
-
-/// The name in BertForSequenceClassification: with the `bert.` prefix, and norms as torch.nn.LayerNorm names them
-/// (gamma and beta come from TensorFlow checkpoints).
-std::string canonical_name(std::string name) {
-  if (!replace_ending(name, "LayerNorm.gamma", "LayerNorm.weight"))
-    replace_ending(name, "LayerNorm.beta", "LayerNorm.bias");
-  const bool full = name.starts_with("bert.") || name.starts_with("cls.") || name.starts_with("classifier.");
-  return full ? name : "bert." + name;
-}
-
-bool is_pooler(const std::string& name) { return name.starts_with("bert.pooler.dense."); }
 bool is_classifier(const std::string& name) { return name == "classifier.weight" || name == "classifier.bias"; }
-
-/// Pre-training heads, and buffers that older versions of transformers saved.
-bool is_ignorable(const std::string& name) {
-  return name.starts_with("cls.predictions.") || name.starts_with("cls.seq_relationship.") ||
-         name == "bert.embeddings.position_ids" || name == "bert.embeddings.token_type_ids";
-}
 
 std::string listed(const std::vector<std::string>& names) {
   constexpr std::size_t kShown = 8;
@@ -46,8 +24,9 @@ std::string shape_text(const std::vector<std::int64_t>& shape) {
 
 }  // namespace
 
-DirectoryTensors::DirectoryTensors(const std::filesystem::path& directory, bool with_head_file)
-    : directory_(directory) {
+DirectoryTensors::DirectoryTensors(const std::filesystem::path& directory, const Architecture& architecture,
+                                   bool with_head_file)
+    : directory_(directory), architecture_(architecture) {
   const std::filesystem::path weights = directory / "model.safetensors";
   if (!std::filesystem::exists(weights)) {
     throw ModelFileError(weights.string(), "is missing; save the model with safe_serialization, in one file");
@@ -58,7 +37,7 @@ DirectoryTensors::DirectoryTensors(const std::filesystem::path& directory, bool 
 
 void DirectoryTensors::add(const SafetensorsFile& file) {
   for (const auto& [name, entry] : file.entries()) {
-    const std::string canonical = canonical_name(name);
+    const std::string canonical = architecture_.canonical_name(name);
     const auto [place, added] = sources_.emplace(canonical, Source{file, name});
     if (!added) {
       throw ModelFileError(file.path().string(), "tensors '" + place->second.name + "' and '" + name + "' are both " +
@@ -73,19 +52,21 @@ LoadReport DirectoryTensors::match(const ParameterStore& store, Pooling pooling,
   for (auto source = sources_.begin(); source != sources_.end();) {
     const std::string& name = source->first;
     // A classifier reads the pooled vector that it was trained on; on another it would be noise.
-    const bool other_head = pooling != own_pooling && (is_classifier(name) || is_pooler(name));
+    const bool other_head = pooling != own_pooling && (is_classifier(name) || architecture_.is_pooler(name));
     if (store.find(name) && !(other_head && is_classifier(name))) {
       ++source;
       continue;
     }
-    (is_ignorable(name) || other_head || (is_pooler(name) && pooling == Pooling::kMean) ? report.left_out : extra)
+    (architecture_.is_ignorable(name) || other_head || (architecture_.is_pooler(name) && pooling == Pooling::kMean)
+         ? report.left_out
+         : extra)
         .push_back(source->second.name);
     source = sources_.erase(source);
   }
   for (const Parameter& parameter : store) {
     const std::string& name = parameter.spec.name;
     if (sources_.contains(name)) continue;
-    (is_pooler(name) || is_classifier(name) ? report.initialized : missing).push_back(name);
+    (architecture_.is_pooler(name) || is_classifier(name) ? report.initialized : missing).push_back(name);
   }
   if (!missing.empty() || !extra.empty()) {
     std::string problem;

@@ -5,17 +5,18 @@
 #include <string>
 #include <vector>
 
+#include "models/architecture.hpp"
 #include "models/model.hpp"
 #include "models/safetensors.hpp"
 
 namespace meshfold::models {
 
-/// Where each tensor of a model directory lies, under the names of BertForSequenceClassification.
+/// Where each tensor of a model directory lies, under the names of the architecture's sequence classifier.
 class DirectoryTensors {
  public:
   /// Opens model.safetensors and, for a head of ours, head.safetensors. Throws ModelFileError if one is missing or
   /// damaged, or if two tensors have one name once the prefix is added.
-  DirectoryTensors(const std::filesystem::path& directory, bool with_head_file);
+  DirectoryTensors(const std::filesystem::path& directory, const Architecture& architecture, bool with_head_file);
 
   /// Which of the directory's tensors a model takes. `own_pooling` is the pooling that the directory's classifier was
   /// trained on. Throws ModelFileError that lists every missing and every extra tensor.
@@ -32,6 +33,7 @@ class DirectoryTensors {
   void add(const SafetensorsFile& file);
 
   std::filesystem::path directory_;
+  const Architecture& architecture_;
   std::map<std::string, Source> sources_;
 };
 

@@ -1,4 +1,5 @@
 #include "models/bert.hpp"
+#include "models/model_directory_json.hpp"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -45,7 +46,7 @@ class BertAgainstTransformers : public testing::TestWithParam<Case> {
     const std::string pooling = GetParam().pooling == Pooling::kCls ? "cls" : "mean";
     reference_.emplace(SafetensorsFile::open(directory / ("reference_" + pooling + ".safetensors")));
     weights_.emplace(SafetensorsFile::open(directory / "model.safetensors"));
-    config_ = read_bert_config(directory);
+    config_ = read_bert_config(ConfigJson(directory));
   }
 
   std::unique_ptr<Model> model(at::ScalarType type) const {

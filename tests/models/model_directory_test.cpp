@@ -6,6 +6,7 @@
 
 #include "models/bert.hpp"
 #include "models/error.hpp"
+#include "models/model_directory_json.hpp"
 #include "models/safetensors.hpp"
 
 namespace meshfold::models {
@@ -26,7 +27,7 @@ class ModelDirectoryTest : public ::testing::Test {
                {"hidden_act", "gelu"}};
     head_.labels = {"a", "b", "c"};
     write_config();
-    const auto model = make_bert(read_bert_config(directory_), head_, {}, at::kFloat);
+    const auto model = make_bert(read_bert_config(ConfigJson(directory_)), head_, {}, at::kFloat);
     at::manual_seed(5);
     for (const Parameter& parameter : model->parameters()) {
       tensors_.emplace_back(parameter.spec.name, at::randn(parameter.spec.global_shape));
