@@ -270,15 +270,25 @@ std::vector<Option> model_options() {
              Names<LossKind>{{"mse", LossKind::kMeanSquaredError},
                              {"mae", LossKind::kMeanAbsoluteError},
                              {"smooth_l1", LossKind::kSmoothL1},
+                             {"rmse", LossKind::kRmse},
+                             {"mcrmse", LossKind::kMcrmse},
                              {"rmse_elementwise", LossKind::kElementwiseRmse},
                              {"cross_entropy", LossKind::kCrossEntropy},
                              {"bce", LossKind::kBinaryCrossEntropy}},
-             Kind::kTraining, kFitting, "what training makes small",
+             Kind::kTraining, kFitting,
+             "what training makes small; rmse and mcrmse (mean over targets of the step's root mean squared error) "
+             "need a second forward pass where a rank has several packs",
              "mse; cross_entropy for classification; bce for multi_label"),
       number("loss.label_smoothing", MEMBER(loss.label_smoothing), probability, "", Kind::kTraining, kFitting,
              "share of each label spread over all classes (cross_entropy)"),
       number("loss.beta", MEMBER(loss.beta), above(0), "", Kind::kTraining, kFitting,
              "where smooth_l1 turns from quadratic to linear"),
+      numbers("loss.class_weights", MEMBER(loss.class_weights), above(0), Kind::kTraining, kFitting,
+              "weight of each class, in the order of the class names (cross_entropy); empty: all 1"),
+      numbers("loss.positive_weight", MEMBER(loss.positive_weight), at_least(0), Kind::kTraining, kFitting,
+              "weight of each label's positive samples, in the order of data.targets (bce); empty: all 1"),
+      numbers("loss.target_weights", MEMBER(loss.target_weights), at_least(0), Kind::kTraining, kFitting,
+              "weight of each target in means over targets, in the order of data.targets (regression); empty: all 1"),
   };
 }
 

@@ -92,6 +92,7 @@ class Validation {
     if (config_.loss.label_smoothing > 0 && !cross_entropy) {
       fault("loss.label_smoothing", "works with loss.kind = cross_entropy only; set it to 0");
     }
+    check_loss_weights();
     if (config_.model.task != models::Task::kRegression && (config_.cv.clip_min || config_.cv.clip_max)) {
       fault(config_.cv.clip_min ? "cv.clip_min" : "cv.clip_max", "is for regression; probabilities are within 0 and 1");
     }
@@ -101,6 +102,26 @@ class Validation {
       if (target == config_.data.id) fault("data.targets", "names '" + target + "', which is data.id");
       if (target == config_.data.text) fault("data.targets", "names '" + target + "', which is data.text");
     }
+  }
+
+  /// `weights` belong to `task`, one a column of data.targets; classes are only known from the table.
+  void check_weights(const std::string& key, const std::vector<double>& weights, models::Task task) {
+    if (weights.empty()) return;
+    const auto columns = config_.data.targets.size();
+    if (config_.model.task != task) {
+      fault(key, "does not go with this model.task; unset it");
+    } else if (task != models::Task::kClassification && weights.size() != columns) {
+      fault(key, "has " + std::to_string(weights.size()) + " values, but data.targets names " +
+                     std::to_string(columns) + " columns; give one value a column");
+    } else if (std::ranges::all_of(weights, [](double weight) { return weight == 0; })) {
+      fault(key, "is 0 throughout, so nothing would be learnt");
+    }
+  }
+
+  void check_loss_weights() {
+    check_weights("loss.class_weights", config_.loss.class_weights, models::Task::kClassification);
+    check_weights("loss.positive_weight", config_.loss.positive_weight, models::Task::kMultiLabel);
+    check_weights("loss.target_weights", config_.loss.target_weights, models::Task::kRegression);
   }
 
   /// Each task has its own losses.

@@ -11,6 +11,19 @@
 namespace meshfold::jobs {
 namespace fs = std::filesystem;
 
+namespace {
+
+void check_class_weights(const RunConfig& config, const models::HeadConfig& head) {
+  const auto num_weights = config.loss.class_weights.size();
+  if (num_weights == 0 || num_weights == head.labels.size()) return;
+  std::string names;
+  for (const auto& label : head.labels) names += (names.empty() ? "" : ", ") + label;
+  throw ConfigError("loss.class_weights has " + std::to_string(num_weights) + " values, but there are " +
+                    std::to_string(head.labels.size()) + " classes; give one value each, in this order: " + names);
+}
+
+}  // namespace
+
 int set_threads(const RunConfig& config, const dist::Environment& mpi) {
   const int threads =
       config.run.threads > 0 ? config.run.threads : dist::threads_per_rank(dist::usable_cores(), mpi.local_size());
@@ -38,6 +51,7 @@ models::HeadConfig head_of(const RunConfig& config, const std::vector<std::strin
   head.pooling = config.model.pooling;
   head.labels = head.task == models::Task::kClassification ? class_names : config.data.targets;
   head.dropout = config.model.head_dropout;
+  check_class_weights(config, head);
   return head;
 }
 

@@ -113,6 +113,10 @@ Facts step_facts(const RunConfig& config, const data::Dataset& dataset, std::siz
   text += ", batch " + std::to_string(config.training.batch_size) + " in " +
           std::to_string(resolve_parts(config.training, dataset, data_ranks)) + " packs without padding";
   if (config.training.deterministic) text += ", deterministic";
+  const bool is_coupled = config.loss.kind == models::LossKind::kRmse || config.loss.kind == models::LossKind::kMcrmse;
+  if (is_coupled && resolve_parts(config.training, dataset, data_ranks) > data_ranks) {
+    text += ", each computed forward twice, since the loss couples the samples of a step";
+  }
   auto optimizer = "AdamW, learning rate " + format("%g", config.optimizer.learning_rate);
   optimizer += ", weight decay " + format("%g", config.optimizer.weight_decay);
   if (config.training.max_grad_norm > 0)

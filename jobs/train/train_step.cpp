@@ -22,6 +22,12 @@ struct TrainStep::Plan {
   std::vector<data::PackRange> packs;
   std::int64_t tokens = 0;
   models::StepTotals totals;
+  at::Tensor kept_outputs;  ///< of this rank's only pack, with their graph, where they were needed for the statistics
+
+  std::span<const std::uint32_t> rows_of(int pack) const {
+    const data::PackRange range = packs[static_cast<std::size_t>(pack)];
+    return rows.subspan(range.begin, range.end - range.begin);
+  }
 };
 
 TrainStep::TrainStep(std::string job, const RunConfig& config, models::Model& model, const dist::Mesh& mesh,
@@ -52,30 +58,63 @@ TrainStep::Plan TrainStep::plan(std::span<const std::uint32_t> rows) const {
   return plan;
 }
 
-double TrainStep::compute_pack(std::span<const std::uint32_t> rows, std::int64_t step,
-                               const models::StepTotals& totals) {
-  const at::Device device = model_.parameters().flat().device();
-  const data::PackedBatch batch = data::assemble(dataset_, rows);
+at::Tensor TrainStep::forward(const data::PackedBatch& batch, std::int64_t step, models::Mode mode) {
   models::ForwardContext context;
-  context.mode = models::Mode::kTraining;
+  context.mode = mode;
   context.draws = {config_.run.seed, static_cast<std::uint32_t>(step), /*pass=*/0};
-  context.gradients = &gradients_;
-  const at::AutoGradMode with_grad(true);
-  const at::Tensor outputs = model_.forward(to_packed_input(batch, device), context);
-  const at::Tensor loss = (*loss_)(outputs, to_targets(batch, device), totals);
-  loss.backward();
-  return loss.item<double>();
+  if (mode == models::Mode::kTraining) context.gradients = &gradients_;
+  const at::AutoGradMode grad_mode(mode == models::Mode::kTraining);
+  return model_.forward(to_packed_input(batch, model_.parameters().flat().device()), context);
+}
+
+/// The statistics of this rank's packs, each pack's into its own place of sums [parts, K].
+void TrainStep::measure_packs(Plan& plan, std::int64_t step, double* sums) {
+  const bool keeps_outputs = packs_per_rank() == 1;
+  for (int p = first_pack(); p < first_pack() + packs_per_rank(); ++p) {
+    if (plan.rows_of(p).empty()) continue;
+    const data::PackedBatch batch = data::assemble(dataset_, plan.rows_of(p));
+    const at::Tensor outputs = forward(batch, step, keeps_outputs ? models::Mode::kTraining : models::Mode::kRehearsal);
+    std::ranges::copy(loss_->statistics(outputs, to_targets(batch, outputs.device())),
+                      sums + p * loss_->num_statistics());
+    if (keeps_outputs) plan.kept_outputs = outputs;
+  }
+}
+
+/// Sums the statistics of a step-coupled loss over all packs of the step, in pack order. False if any rank failed, here
+/// or before (`failure`): then no rank computes gradients, and run() tells all of it.
+bool TrainStep::sum_statistics(Plan& plan, std::int64_t step, std::exception_ptr& failure) {
+  const std::int64_t num_statistics = loss_->num_statistics();
+  const at::Tensor reduced = at::zeros({parts_ * num_statistics + 1}, at::kDouble);
+  auto* sums = reduced.mutable_data_ptr<double>();
+  auto& num_failed = sums[parts_ * num_statistics];
+  try {
+    if (!failure) measure_packs(plan, step, sums);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  num_failed = failure ? 1 : 0;
+  mesh_.data().all_reduce(reduced, dist::ReduceOp::kSum)->wait();
+  plan.totals.statistics.assign(static_cast<std::size_t>(num_statistics), 0.0);
+  for (int p = 0; p < parts_; ++p) {
+    for (std::int64_t k = 0; k < num_statistics; ++k) {
+      plan.totals.statistics[static_cast<std::size_t>(k)] += sums[p * num_statistics + k];
+    }
+  }
+  return num_failed == 0;
 }
 
 void TrainStep::compute_packs(const Plan& plan, std::int64_t step, double* losses) {
-  const int per_rank = parts_ / mesh_.data().size();
-  const int first = mesh_.data().rank() * per_rank;
-  for (int p = first; p < first + per_rank; ++p) {
-    const data::PackRange range = plan.packs[static_cast<std::size_t>(p)];
+  for (int p = first_pack(); p < first_pack() + packs_per_rank(); ++p) {
     gradients_.begin_pack();
     // An empty pack still takes its place in the tree of sums.
-    if (range.begin < range.end) {
-      losses[p] = compute_pack(plan.rows.subspan(range.begin, range.end - range.begin), step, plan.totals);
+    if (!plan.rows_of(p).empty()) {
+      const data::PackedBatch batch = data::assemble(dataset_, plan.rows_of(p));
+      const at::Tensor outputs =
+          plan.kept_outputs.defined() ? plan.kept_outputs : forward(batch, step, models::Mode::kTraining);
+      const at::AutoGradMode with_grad(true);
+      const at::Tensor loss = (*loss_)(outputs, to_targets(batch, outputs.device()), plan.totals);
+      loss.backward();
+      losses[p] = loss.item<double>();
     }
     gradients_.end_pack();
   }
@@ -91,12 +130,16 @@ StepResult TrainStep::run(std::span<const std::uint32_t> rows, std::int64_t step
   std::exception_ptr failure = request.failure;
   StepResult result;
   gradients_.begin_step();
+  Plan step_plan;
   try {
-    if (!failure) {
-      const Plan step_plan = plan(rows);
-      result.tokens = step_plan.tokens;
-      compute_packs(step_plan, step, slots);
-    }
+    if (!failure) step_plan = plan(rows);
+    result.tokens = step_plan.tokens;
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  const bool goes_on = loss_->num_statistics() == 0 || sum_statistics(step_plan, step, failure);
+  try {
+    if (goes_on && !failure) compute_packs(step_plan, step, slots);
   } catch (...) {
     failure = std::current_exception();
     std::fill(slots, slots + parts_, 0.0);

@@ -30,8 +30,10 @@ struct StepResult {
 };
 
 /// One optimizer step on the mesh: the step's samples are cut into packs, a data rank computes a contiguous run of
-/// them, the gradients are summed, clipped and applied. Every rank calls it with the same rows, step and learning rate,
-/// and gets the same result.
+/// them, the gradients are summed, clipped and applied. A step-coupled loss first sums its statistics over all packs: a
+/// rank with several packs rehearses them (forward with the same dropout masks, no graph), a rank with one pack keeps
+/// its outputs and their graph. Every rank calls it with the same rows, step and learning rate, and gets the same
+/// result.
 class TrainStep {
  public:
   /// All arguments outlive this object. `job` names the job in messages.
@@ -47,8 +49,13 @@ class TrainStep {
  private:
   struct Plan;
   Plan plan(std::span<const std::uint32_t> rows) const;
+  /// This rank's packs: [first_pack(), first_pack() + packs_per_rank()).
+  int packs_per_rank() const { return parts_ / mesh_.data().size(); }
+  int first_pack() const { return mesh_.data().rank() * packs_per_rank(); }
+  bool sum_statistics(Plan& plan, std::int64_t step, std::exception_ptr& failure);
+  void measure_packs(Plan& plan, std::int64_t step, double* sums);
   void compute_packs(const Plan& plan, std::int64_t step, double* losses);
-  double compute_pack(std::span<const std::uint32_t> rows, std::int64_t step, const models::StepTotals& totals);
+  at::Tensor forward(const data::PackedBatch& batch, std::int64_t step, models::Mode mode);
   [[noreturn]] void throw_bad_numbers(std::int64_t step, const std::string& what) const;
 
   std::string job_;

@@ -33,7 +33,7 @@ class ToyModel final : public models::Model {
     for (const models::Parameter& parameter : store_) models::initialize_parameter(parameter, seed, 0.5);
   }
 
-  /// From this step on forward throws, or gives NaN, in training; on the ranks where it is set.
+  /// From this step on forward throws, or gives NaN, in training or its rehearsal; on the ranks where it is set.
   std::int64_t fails_at_step = std::numeric_limits<std::int64_t>::max();
   std::int64_t diverges_at_step = std::numeric_limits<std::int64_t>::max();
 
@@ -44,7 +44,7 @@ class ToyModel final : public models::Model {
   std::string description() const override { return "toy"; }
 
   at::Tensor forward(const models::PackedInput& input, const models::ForwardContext& context) override {
-    const bool training = context.mode == models::Mode::kTraining;
+    const bool training = context.mode != models::Mode::kEvaluation;
     if (training && context.draws.step >= fails_at_step) throw std::runtime_error("the toy model fails on purpose");
     const at::Tensor embeddings = leaf("embeddings.weight", context).index_select(0, input.token_ids);
     std::vector<at::Tensor> means;
@@ -73,7 +73,7 @@ class ToyModel final : public models::Model {
   at::Tensor leaf(const std::string& name, const models::ForwardContext& context) const {
     const models::ParameterView view = store_.view(name);
     at::Tensor weight = view.value.detach();
-    if (context.mode == models::Mode::kEvaluation) return weight;
+    if (context.mode != models::Mode::kTraining) return weight;
     weight.requires_grad_();
     weight.register_hook(
         [sink = context.gradients, view](const at::Tensor& gradient) { sink->add(view, gradient.contiguous()); });

@@ -37,9 +37,11 @@ class ToyTrainingOnRanks : public testing::Test {
     return train_toy(shared_.path() / name, config, mesh_, dataset_, stop);
   }
   ToyRun alone(const RunConfig& config) { return train_toy(own_.path() / "alone", config, dist::Mesh(), dataset_); }
+  void check_bitwise(const RunConfig& config);
+  void check_close(const RunConfig& config);
   void check_resume(const RunConfig& config, int stop_step);
   template <typename Fault>
-  void check_one_rank_fails_all(Fault fault);
+  void check_one_rank_fails_all(const RunConfig& config, Fault fault);
 
   dist::Mesh mesh_ = tests::world_mesh();
   tests::ScratchDirectory own_;
@@ -47,9 +49,9 @@ class ToyTrainingOnRanks : public testing::Test {
   data::Dataset dataset_ = tests::make_toy_dataset(own_.path());
 };
 
-TEST_F(ToyTrainingOnRanks, IsBitwiseThatOfOneProcessInDeterministicMode) {
-  if (!power_of_two()) GTEST_SKIP() << "deterministic mode needs a power of two of ranks";
-  const ToyRun many = together(toy_config()), one = alone(toy_config());
+/// The run on all ranks has the bits of the run on one.
+void ToyTrainingOnRanks::check_bitwise(const RunConfig& config) {
+  const ToyRun many = together(config), one = alone(config);
 
   EXPECT_EQ(many.hash, one.hash);
   EXPECT_EQ(many.outcome.last_scores, one.outcome.last_scores);
@@ -60,8 +62,9 @@ TEST_F(ToyTrainingOnRanks, IsBitwiseThatOfOneProcessInDeterministicMode) {
   }
 }
 
-TEST_F(ToyTrainingOnRanks, IsThatOfOneProcessTo1e6InFastMode) {
-  const ToyRun many = together(fast_config()), one = alone(fast_config());
+/// The run on all ranks has the losses and scores of the run on one to 1e-6.
+void ToyTrainingOnRanks::check_close(const RunConfig& config) {
+  const ToyRun many = together(config), one = alone(config);
 
   EXPECT_EQ(many.told.steps.size(), first() ? 20U : 0U);
   for (std::size_t step = 0; step < many.told.steps.size(); ++step) {
@@ -71,6 +74,29 @@ TEST_F(ToyTrainingOnRanks, IsThatOfOneProcessTo1e6InFastMode) {
   for (std::size_t i = 0; i < many.outcome.last_scores.size(); ++i) {
     EXPECT_NEAR(many.outcome.last_scores[i].second, one.outcome.last_scores[i].second, 1e-6);
   }
+}
+
+RunConfig with_loss(RunConfig config, models::LossKind kind) {
+  config.loss.kind = kind;
+  return config;
+}
+
+TEST_F(ToyTrainingOnRanks, IsBitwiseThatOfOneProcessInDeterministicMode) {
+  if (!power_of_two()) GTEST_SKIP() << "deterministic mode needs a power of two of ranks";
+  check_bitwise(toy_config());
+}
+
+TEST_F(ToyTrainingOnRanks, IsThatOfOneProcessTo1e6InFastMode) { check_close(fast_config()); }
+
+// Four packs: a rank of four keeps its one pack's graph, one rank alone rehearses all four.
+TEST_F(ToyTrainingOnRanks, ByRmseIsThatOfOneProcess) {
+  if (power_of_two()) check_bitwise(with_loss(toy_config(), models::LossKind::kRmse));
+  check_close(with_loss(fast_config(), models::LossKind::kRmse));
+}
+
+TEST_F(ToyTrainingOnRanks, ByMcrmseIsThatOfOneProcess) {
+  if (power_of_two()) check_bitwise(with_loss(toy_config(), models::LossKind::kMcrmse));
+  check_close(with_loss(fast_config(), models::LossKind::kMcrmse));
 }
 
 TEST_F(ToyTrainingOnRanks, SharesPacksAmongMoreRanksThanThereAreSamples) {
@@ -180,13 +206,13 @@ TEST_F(ToyTrainingOnRanks, ContinuesOnAnotherNumberOfRanksWithTheSameBitsInDeter
 /// `fault(model)` breaks one rank's model; on that rank its own exception comes out, on the others PeerFailed, and
 /// nobody waits for the deadline.
 template <typename Fault>
-void ToyTrainingOnRanks::check_one_rank_fails_all(Fault fault) {
+void ToyTrainingOnRanks::check_one_rank_fails_all(const RunConfig& config, Fault fault) {
   const bool broken = mesh_.all().rank() == mesh_.all().size() - 1;
   tests::ToyModel model(7, tests::kToyTargets, 0.25);
   if (broken) fault(model);
   tests::Recorder told;
   try {
-    train(tests::toy_task(shared_.path() / "fails"), fast_config(), model, mesh_, dataset_, told, tests::never);
+    train(tests::toy_task(shared_.path() / "fails"), config, model, mesh_, dataset_, told, tests::never);
     ADD_FAILURE() << "no error";
   } catch (const dist::PeerFailed& error) {
     EXPECT_FALSE(broken);
@@ -199,7 +225,12 @@ void ToyTrainingOnRanks::check_one_rank_fails_all(Fault fault) {
 }
 
 TEST_F(ToyTrainingOnRanks, FailsOnAllRanksWhenOneThrowsInAStep) {
-  check_one_rank_fails_all([](tests::ToyModel& model) { model.fails_at_step = 5; });
+  check_one_rank_fails_all(fast_config(), [](tests::ToyModel& model) { model.fails_at_step = 5; });
+}
+
+TEST_F(ToyTrainingOnRanks, FailsOnAllRanksWhenOneThrowsInARehearsal) {
+  check_one_rank_fails_all(with_loss(fast_config(), models::LossKind::kMcrmse),
+                           [](tests::ToyModel& model) { model.fails_at_step = 5; });
 }
 
 TEST_F(ToyTrainingOnRanks, FailsOnAllRanksWhenTheListenerThrows) {

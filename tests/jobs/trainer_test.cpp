@@ -67,6 +67,34 @@ TEST_F(ToyTraining, IsNotThePackingsDoing) {
   }
 }
 
+TEST_F(ToyTraining, WithALossThatCouplesTheStepIsNotThePackingsDoingEither) {
+  for (const auto kind : {models::LossKind::kRmse, models::LossKind::kMcrmse}) {
+    RunConfig whole = toy_config(), cut = toy_config();
+    whole.loss.kind = cut.loss.kind = kind;
+    whole.training.parts = 1;
+    cut.training.parts = 8;
+    const std::string name = std::to_string(static_cast<int>(kind));
+    const tests::ToyRun one = train_toy(directory_.path() / ("one" + name), whole, mesh_, dataset_);
+    const tests::ToyRun eight = train_toy(directory_.path() / ("eight" + name), cut, mesh_, dataset_);
+
+    for (std::size_t step = 0; step < 20; ++step) {
+      EXPECT_NEAR(one.told.steps[step].loss, eight.told.steps[step].loss, 1e-6) << name << ", step " << step;
+      EXPECT_NEAR(one.told.steps[step].grad_norm, eight.told.steps[step].grad_norm, 1e-5) << name << ", step " << step;
+    }
+    EXPECT_LT(one.told.steps.back().loss, 0.9 * one.told.steps.front().loss);
+  }
+}
+
+/// A step's loss is the root of mean squared error of the same step: the first step starts from the same weights.
+TEST_F(ToyTraining, ByRmseStartsAtTheRootOfWhatMseStartsAt) {
+  RunConfig mse = toy_config(), rmse = toy_config();
+  rmse.loss.kind = models::LossKind::kRmse;
+  const double squared = train_toy(directory_.path() / "mse", mse, mesh_, dataset_).told.steps.front().loss;
+  const double root = train_toy(directory_.path() / "rmse", rmse, mesh_, dataset_).told.steps.front().loss;
+
+  EXPECT_NEAR(root, std::sqrt(squared), 1e-6);
+}
+
 TEST_F(ToyTraining, EndsAfterMaxStepsInsideAnEpoch) {
   RunConfig config = toy_config();
   config.training.max_steps = 6;

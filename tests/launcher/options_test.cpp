@@ -119,7 +119,8 @@ TEST(Options, ValuesOutOfRangeAreRefusedInWords) {
   EXPECT_EQ(message("optimizer.learning_rate", "nan"), "a number above 0");
   EXPECT_EQ(message("model.head_dropout", "1"), "a number from 0 to below 1, or none");
   EXPECT_EQ(message("training.batch_size", "99999999999"), "an integer from 1 to 2147483647");
-  EXPECT_EQ(message("loss.kind", "l3"), "one of mse | mae | smooth_l1 | rmse_elementwise | cross_entropy | bce");
+  EXPECT_EQ(message("loss.kind", "l3"),
+            "one of mse | mae | smooth_l1 | rmse | mcrmse | rmse_elementwise | cross_entropy | bce");
   EXPECT_EQ(message("training.deterministic", "maybe"), "true or false");
   EXPECT_EQ(message("data.targets", "a,,b"), "names with single commas between them");
 }

@@ -97,6 +97,8 @@ TEST_F(ReadConfig, ContradictionsAreNamed) {
   expect_has(faults_of(good({{"model.task", "classification"}, {"loss.kind", "mse"}})), "must be cross_entropy");
   expect_has(faults_of(good({{"model.task", "multi_label"}, {"loss.kind", "mse"}})), "must be bce");
   expect_has(faults_of(good({{"loss.kind", "bce"}})), "needs model.task = multi_label");
+  expect_has(faults_of(good({{"loss.class_weights", "1,2"}})), "does not go with this model.task");
+  expect_has(faults_of(good({{"loss.target_weights", "1,2,3,4"}})), "has 4 values, but data.targets names");
   expect_has(faults_of(good({{"training.deterministic", "true"}, {"training.parts", "6"}})), "needs a power of two");
   expect_has(faults_of(good({{"cv.clip_min", "2"}, {"cv.clip_max", "1"}})), "is above cv.clip_max");
   expect_has(faults_of(good({{"cv.groups", "3"}}), 2), "is above 2");

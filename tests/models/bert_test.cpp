@@ -184,6 +184,19 @@ TEST(Bert, GivesOnePackOfEightTheLogitsAndGradientsOfEightPacksOfOneUnderDropout
   EXPECT_GT((undropped - logits).abs().max().item<double>(), 1e-2) << "dropout did nothing";
 }
 
+TEST(Bert, RehearsesTheOutputsOfTrainingToTheLastBitWithoutAGraph) {
+  const auto model = dropout_model();
+  const PackedInput input = pack_of(at::randint(50, {9}, at::kLong), at::randint(2, {9}, at::kLong), {4, 2, 3});
+  GradientAccumulator accumulator(model->parameters(), Summation::kInOrder);
+  const DrawContext draws{5, 2, 0};
+  const at::Tensor trained = model->forward(input, {Mode::kTraining, draws, &accumulator});
+  const at::Tensor rehearsed = model->forward(input, {Mode::kRehearsal, draws, nullptr});
+
+  EXPECT_TRUE(at::equal(rehearsed, trained.detach()));
+  EXPECT_FALSE(rehearsed.requires_grad());
+  EXPECT_FALSE(at::equal(rehearsed, model->forward(input, {}))) << "dropout did nothing";
+}
+
 TEST(Bert, RunsForwardAndBackwardOnAnEmptyPack) {
   const auto model = dropout_model();
   const PackedInput empty = pack_of(at::empty({0}, at::kLong), at::empty({0}, at::kLong), {});
