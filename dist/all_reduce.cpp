@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "dist/communicator.hpp"
 #include "dist/reduction_tree.hpp"
@@ -63,17 +64,24 @@ class GatheringAllReduce final : public AllReduce {
 /// its scatter has left this rank, for both use the same memory.
 class SlicedAllReduce final : public AllReduce {
  public:
-  SlicedAllReduce(const Communicator& communicator, Array array, ReduceKernel kernel, int tag)
+  enum class After { kGather, kLeaveScattered };
+
+  /// Rank r reduces [starts[r], starts[r + 1]).
+  SlicedAllReduce(const Communicator& communicator, Array array, std::vector<std::size_t> starts, After after,
+                  ReduceKernel kernel, int tag)
       : communicator_(communicator),
         rank_(communicator.rank()),
         size_(communicator.size()),
         array_(array),
+        starts_(std::move(starts)),
+        after_(after),
         kernel_(kernel),
         tag_(tag) {
     const auto ranks = static_cast<std::size_t>(size_);
     const std::size_t chunk_bytes = std::clamp(kScratchBytes / (kWindow * ranks), kMinChunkBytes, kMaxChunkBytes);
-    chunk_ = chunk_bytes / array_.element_bytes;
-    const std::size_t longest_slice = (array_.count + ranks - 1) / ranks;
+    std::size_t longest_slice = 1;
+    for (std::size_t r = 0; r < ranks; ++r) longest_slice = std::max(longest_slice, starts_[r + 1] - starts_[r]);
+    chunk_ = std::min(chunk_bytes / array_.element_bytes, longest_slice);
     num_rounds_ = (longest_slice + chunk_ - 1) / chunk_;
     scratch_ = std::make_unique_for_overwrite<std::byte[]>(kWindow * ranks * chunk_ * array_.element_bytes);
     while (num_scattered_ < std::min(kWindow, num_rounds_)) post_scatter();
@@ -83,14 +91,15 @@ class SlicedAllReduce final : public AllReduce {
     while (num_reduced_ < num_rounds_ && scatters_.front().test()) {
       scatters_.pop_front();
       reduce_round();
-      post_gather();
+      if (after_ == After::kGather) post_gather();
+      ++num_reduced_;
       if (num_scattered_ < num_rounds_) post_scatter();
     }
     while (!gathers_.empty() && gathers_.front().test()) {
       gathers_.pop_front();
       ++num_gathered_;
     }
-    return num_gathered_ == num_rounds_;
+    return (after_ == After::kGather ? num_gathered_ : num_reduced_) == num_rounds_;
   }
 
   std::size_t num_done() const override { return num_reduced_ + num_gathered_; }
@@ -108,12 +117,8 @@ class SlicedAllReduce final : public AllReduce {
 
   /// Chunk `round` of rank r's slice; empty where a slice has fewer rounds than the longest.
   Range chunk(int r, std::size_t round) const {
-    const auto ranks = static_cast<std::size_t>(size_);
-    const auto slice = [&](std::size_t i) {  // balanced without overflow: the first count % ranks get one more
-      return i * (array_.count / ranks) + std::min(i, array_.count % ranks);
-    };
-    const std::size_t end = slice(static_cast<std::size_t>(r) + 1);
-    const std::size_t begin = std::min(end, slice(static_cast<std::size_t>(r)) + round * chunk_);
+    const std::size_t end = starts_[static_cast<std::size_t>(r) + 1];
+    const std::size_t begin = std::min(end, starts_[static_cast<std::size_t>(r)] + round * chunk_);
     return {array_.elements + begin * array_.element_bytes, std::min(chunk_, end - begin)};
   }
 
@@ -145,7 +150,7 @@ class SlicedAllReduce final : public AllReduce {
   }
 
   void post_gather() {
-    const std::size_t round = num_reduced_++;
+    const std::size_t round = num_reduced_;
     Transfers& gather = gathers_.emplace_back(communicator_);
     for (int distance = 1; distance < size_; ++distance) {
       const int source = (rank_ - distance + size_) % size_;
@@ -161,6 +166,8 @@ class SlicedAllReduce final : public AllReduce {
   const Communicator& communicator_;
   int rank_, size_;
   Array array_;
+  std::vector<std::size_t> starts_;
+  After after_;
   ReduceKernel kernel_;
   int tag_;
   std::size_t chunk_ = 0;  ///< elements
@@ -178,7 +185,19 @@ std::unique_ptr<AllReduce> AllReduce::by_gathering(const Communicator& communica
 
 std::unique_ptr<AllReduce> AllReduce::by_slices(const Communicator& communicator, Array array, ReduceKernel kernel,
                                                 int tag) {
-  return std::make_unique<SlicedAllReduce>(communicator, array, kernel, tag);
+  const auto ranks = static_cast<std::size_t>(communicator.size());
+  std::vector<std::size_t> starts;  // balanced without overflow: the first count % ranks get one more
+  for (std::size_t r = 0; r <= ranks; ++r) {
+    starts.push_back(r * (array.count / ranks) + std::min(r, array.count % ranks));
+  }
+  return std::make_unique<SlicedAllReduce>(communicator, array, std::move(starts), SlicedAllReduce::After::kGather,
+                                           kernel, tag);
+}
+
+std::unique_ptr<AllReduce> AllReduce::to_slices(const Communicator& communicator, Array array,
+                                                std::vector<std::size_t> starts, ReduceKernel kernel, int tag) {
+  return std::make_unique<SlicedAllReduce>(communicator, array, std::move(starts),
+                                           SlicedAllReduce::After::kLeaveScattered, kernel, tag);
 }
 
 }  // namespace meshfold::dist

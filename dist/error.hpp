@@ -17,6 +17,12 @@ class PeerLost : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// Ranks of one group were about to make different calls; found by CheckedProcessGroup. A mistake of the program.
+class CallMismatch : public std::logic_error {
+ public:
+  using std::logic_error::logic_error;
+};
+
 /// What agree() throws on the ranks that did not fail themselves: `what()` names the failing rank and its message.
 /// `exit_code()` is the one the failing rank asked for, so every rank ends with the same.
 class PeerFailed : public std::runtime_error {

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "dist/checked_process_group.hpp"
 #include "dist/communicator.hpp"
 #include "dist/mpi_process_group.hpp"
 #include "dist/single_process_group.hpp"
@@ -20,14 +21,20 @@ struct Axis {
   int stride;
 };
 
+std::shared_ptr<ProcessGroup> make_group(std::shared_ptr<Communicator> communicator, const std::string& name,
+                                         CallChecks checks) {
+  std::unique_ptr<ProcessGroup> group = make_mpi_process_group(std::move(communicator), name);
+  return checks == CallChecks::kOn ? make_checked_process_group(std::move(group)) : std::move(group);
+}
+
 std::shared_ptr<ProcessGroup> make_axis_group(const Communicator& communicator, const Axis& axis, int tag,
-                                              const std::string& mesh_name) {
+                                              const std::string& mesh_name, CallChecks checks) {
   const std::string name = std::string(axis.name) + " axis of " + mesh_name;
   if (axis.size == 1) return std::make_shared<SingleProcessGroup>(name);
   const int first = communicator.rank() - axis.coordinate * axis.stride;
   std::vector<int> ranks;
   for (int i = 0; i < axis.size; ++i) ranks.push_back(first + i * axis.stride);
-  return make_mpi_process_group(communicator.create_group(ranks, tag, name), name);
+  return make_group(communicator.create_group(ranks, tag, name), name, checks);
 }
 
 }  // namespace
@@ -44,7 +51,7 @@ Mesh::Mesh(std::string name) : name_(std::move(name)) {
   tensor_ = std::make_shared<SingleProcessGroup>("tensor axis of " + name_);
 }
 
-Mesh::Mesh(std::shared_ptr<Communicator> communicator, MeshShape shape, std::string name)
+Mesh::Mesh(std::shared_ptr<Communicator> communicator, MeshShape shape, std::string name, CallChecks checks)
     : name_(std::move(name)), shape_(shape) {
   const int size = communicator->size();
   if (shape.data < 1 || shape.pipeline < 1 || shape.tensor < 1 || shape.size() != size) {
@@ -60,15 +67,15 @@ Mesh::Mesh(std::shared_ptr<Communicator> communicator, MeshShape shape, std::str
   if (size == 1) {
     all_ = std::make_shared<SingleProcessGroup>(all_name);
   } else {
-    all_ = make_mpi_process_group(communicator, all_name);
+    all_ = make_group(communicator, all_name, checks);
   }
   // Every rank makes its axes in this order. The groups of one axis are disjoint, so one tag an axis separates them.
   const std::array<Axis, 3> axes{{{"data", coordinates_.data, shape.data, shape.tensor * shape.pipeline},
                                   {"pipeline", coordinates_.pipeline, shape.pipeline, shape.tensor},
                                   {"tensor", coordinates_.tensor, shape.tensor, 1}}};
-  data_ = make_axis_group(*communicator, axes[0], 1, name_);
-  pipeline_ = make_axis_group(*communicator, axes[1], 2, name_);
-  tensor_ = make_axis_group(*communicator, axes[2], 3, name_);
+  data_ = make_axis_group(*communicator, axes[0], 1, name_, checks);
+  pipeline_ = make_axis_group(*communicator, axes[1], 2, name_, checks);
+  tensor_ = make_axis_group(*communicator, axes[2], 3, name_, checks);
 }
 
 }  // namespace meshfold::dist

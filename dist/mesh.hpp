@@ -27,6 +27,9 @@ struct MeshCoordinates {
   int tensor = 0;
 };
 
+/// kOn: every call on the mesh's groups is first compared between the ranks (checked_process_group.hpp).
+enum class CallChecks { kOff, kOn };
+
 /// The layout of the ranks that run one job. A job sees only its mesh, never the world.
 class Mesh {
  public:
@@ -34,7 +37,8 @@ class Mesh {
   explicit Mesh(std::string name = "single");
   /// Collective over `communicator`, which is kept for the mesh's lifetime. Throws invalid_argument if the shape's
   /// product is not the communicator's size. Sub-communicators are made by their members only.
-  Mesh(std::shared_ptr<Communicator> communicator, MeshShape shape, std::string name);
+  Mesh(std::shared_ptr<Communicator> communicator, MeshShape shape, std::string name,
+       CallChecks checks = CallChecks::kOff);
 
   const MeshShape& shape() const { return shape_; }
   const MeshCoordinates& coordinates() const { return coordinates_; }

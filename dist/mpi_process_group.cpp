@@ -10,6 +10,7 @@
 #include "dist/all_reduce.hpp"
 #include "dist/communicator.hpp"
 #include "dist/polling_wait.hpp"
+#include "dist/row_shards.hpp"
 #include "dist/transfers.hpp"
 
 namespace meshfold::dist {
@@ -97,14 +98,51 @@ class MpiProcessGroup final : public ProcessGroup {
     const AllReduce::Array array{bytes_of(tensor), static_cast<std::size_t>(tensor.numel()),
                                  static_cast<std::size_t>(tensor.element_size())};
     const int tag = next_tag();
+    count_sent(tensor.nbytes() < kLargeBytes ? tensor.nbytes() * num_peers()
+                                             : 2 * tensor.nbytes() * num_peers() / static_cast<std::size_t>(size()));
     state->operation = tensor.nbytes() < kLargeBytes ? AllReduce::by_gathering(*communicator_, array, kernel, tag)
                                                      : AllReduce::by_slices(*communicator_, array, kernel, tag);
     return make_work(describe("all_reduce", tensor.nbytes()), std::move(state));
   }
 
+  std::unique_ptr<Work> reduce_scatter(at::Tensor whole, std::span<const std::int64_t> rows) override {
+    check_dense(whole, "reduce_scatter");
+    check_row_shards(whole, rows, size(), "reduce_scatter");
+    const ReduceKernel kernel = find_reduce_kernel(whole.scalar_type(), ReduceOp::kSum);
+    auto state = std::make_unique<AllReduceState>();
+    state->tensor = whole;
+    const AllReduce::Array array{bytes_of(whole), static_cast<std::size_t>(whole.numel()),
+                                 static_cast<std::size_t>(whole.element_size())};
+    const std::size_t row_elements = elements_of_row(whole);
+    std::vector<std::size_t> starts = {0};
+    for (const std::int64_t count : rows)
+      starts.push_back(starts.back() + static_cast<std::size_t>(count) * row_elements);
+    count_sent((array.count - (starts[rank() + 1] - starts[rank()])) * array.element_bytes);
+    state->operation = AllReduce::to_slices(*communicator_, array, std::move(starts), kernel, next_tag());
+    return make_work(describe("reduce_scatter", whole.nbytes()), std::move(state));
+  }
+
+  std::unique_ptr<Work> all_gather_rows(at::Tensor whole, std::span<const std::int64_t> rows) override {
+    check_dense(whole, "all_gather_rows");
+    check_row_shards(whole, rows, size(), "all_gather_rows");
+    auto state = make_transfer_state();
+    state->tensors.push_back(whole);
+    const std::size_t row_bytes = elements_of_row(whole) * static_cast<std::size_t>(whole.element_size());
+    const auto start_of = [&](int r) {
+      return bytes_of(whole) + static_cast<std::size_t>(first_row(rows, r)) * row_bytes;
+    };
+    const auto bytes_in = [&](int r) { return static_cast<std::size_t>(rows[r]) * row_bytes; };
+    const int tag = next_tag();
+    for_each_source([&](int r) { state->transfers.receive(start_of(r), bytes_in(r), r, tag); });
+    for_each_target([&](int r) { state->transfers.send(start_of(rank()), bytes_in(rank()), r, tag); });
+    count_sent(bytes_in(rank()) * num_peers());
+    return make_work(describe("all_gather_rows", whole.nbytes()), std::move(state));
+  }
+
   std::unique_ptr<Work> broadcast(at::Tensor tensor, int root) override {
     check_dense(tensor, "broadcast");
     check_peer(root, "broadcast");
+    if (rank() == root) count_sent(tensor.nbytes());
     auto state = make_transfer_state();
     state->tensors.push_back(tensor);
     state->transfers.broadcast(bytes_of(tensor), tensor.nbytes(), root);
@@ -120,6 +158,7 @@ class MpiProcessGroup final : public ProcessGroup {
     const int tag = next_tag();
     for_each_source([&](int r) { state->transfers.receive(bytes_of(result[r]), tensor.nbytes(), r, tag); });
     for_each_target([&](int r) { state->transfers.send(bytes_of(result[rank()]), tensor.nbytes(), r, tag); });
+    count_sent(tensor.nbytes() * num_peers());
     make_work(describe("all_gather", tensor.nbytes()), std::move(state))->wait();
     return result;
   }
@@ -155,6 +194,7 @@ class MpiProcessGroup final : public ProcessGroup {
     auto state = make_transfer_state();
     state->tensors.push_back(tensor);
     state->transfers.send(bytes_of(tensor), tensor.nbytes(), peer, tag);
+    count_sent(tensor.nbytes());
     return make_work(describe("send", tensor.nbytes()) + " to rank " + std::to_string(peer), std::move(state));
   }
 
@@ -172,7 +212,14 @@ class MpiProcessGroup final : public ProcessGroup {
     make_work("barrier", std::move(state))->wait();
   }
 
+  std::uint64_t bytes_sent() const override { return bytes_sent_; }
+
  private:
+  void count_sent(std::size_t bytes) { bytes_sent_ += bytes; }
+  std::size_t num_peers() const { return static_cast<std::size_t>(size() - 1); }
+  static std::size_t elements_of_row(const at::Tensor& tensor) {
+    return tensor.size(0) == 0 ? 0 : static_cast<std::size_t>(tensor.numel() / tensor.size(0));
+  }
   static std::byte* bytes_of(const at::Tensor& tensor) { return static_cast<std::byte*>(tensor.data_ptr()); }
 
   static std::string describe(const char* operation, std::size_t num_bytes) {
@@ -201,7 +248,7 @@ class MpiProcessGroup final : public ProcessGroup {
   }
 
   /// strings[r] has the length of rank r's; strings[rank()] is sent to all, the others are filled.
-  std::vector<std::string> exchange_strings(std::vector<std::string> strings, const std::string& operation) const {
+  std::vector<std::string> exchange_strings(std::vector<std::string> strings, const std::string& operation) {
     auto state = make_transfer_state();
     state->strings = std::move(strings);
     TransferState& under_way = *state;
@@ -211,13 +258,15 @@ class MpiProcessGroup final : public ProcessGroup {
     for_each_target([&](int r) {
       under_way.transfers.send(under_way.strings[rank()].data(), under_way.strings[rank()].size(), r, tag);
     });
+    count_sent(under_way.strings[rank()].size() * num_peers());
     const auto work = make_work(operation, std::move(state));
     work->wait();
     return std::move(under_way.strings);
   }
 
-  std::string broadcast_string(std::string text, int root) const {
+  std::string broadcast_string(std::string text, int root) {
     auto state = make_transfer_state();
+    if (rank() == root) count_sent(text.size());
     state->strings.push_back(std::move(text));
     TransferState& under_way = *state;
     under_way.transfers.broadcast(under_way.strings[0].data(), under_way.strings[0].size(), root);
@@ -252,6 +301,7 @@ class MpiProcessGroup final : public ProcessGroup {
 
   std::shared_ptr<Communicator> communicator_;
   std::string name_;
+  std::uint64_t bytes_sent_ = 0;
 };
 
 }  // namespace

@@ -24,7 +24,8 @@ class Work {
 
 /// A fixed, ordered set of ranks that exchange tensors. Every method is collective over the group unless it says
 /// otherwise, and every rank calls with the same shapes, dtypes and order. Tensors are dense and contiguous and are
-/// overwritten in place where they carry results. Real forms: SingleProcessGroup, MpiProcessGroup (host tensors).
+/// overwritten in place where they carry results. Real forms: SingleProcessGroup, MpiProcessGroup (host tensors); a
+/// CheckedProcessGroup around one of them finds calls that do not match.
 /// Throws PeerLost on a missed deadline and MpiError on a library failure.
 class ProcessGroup {
  public:
@@ -39,6 +40,12 @@ class ProcessGroup {
   /// added in a fixed binary tree over rank order ((0+1)+(2+3)), slice by slice, so the bits are the same on every rank
   /// and in every run, and with a power-of-two size they continue the tree that each rank built over its packs.
   virtual std::unique_ptr<Work> all_reduce(at::Tensor tensor, ReduceOp op) = 0;
+  /// `whole` is cut along dim 0: rows[r] rows (zero allowed) are rank r's, in rank order, and add up to its size. On
+  /// return this rank's rows hold the sum over the ranks, added in the tree order of all_reduce, and the others are
+  /// spent. Types as for all_reduce.
+  virtual std::unique_ptr<Work> reduce_scatter(at::Tensor whole, std::span<const std::int64_t> rows) = 0;
+  /// The other way: this rank's rows of `whole` come to all ranks, which then hold the same. Any type.
+  virtual std::unique_ptr<Work> all_gather_rows(at::Tensor whole, std::span<const std::int64_t> rows) = 0;
   /// `tensor` of every rank becomes that of `root`.
   virtual std::unique_ptr<Work> broadcast(at::Tensor tensor, int root) = 0;
   /// Equal shapes; result[r] is a copy of rank r's tensor.
@@ -51,6 +58,9 @@ class ProcessGroup {
   virtual std::unique_ptr<Work> send(at::Tensor tensor, int peer, int tag) = 0;
   virtual std::unique_ptr<Work> receive(at::Tensor tensor, int peer, int tag) = 0;
   virtual void barrier() = 0;
+
+  /// Payload bytes that this rank has handed to its peers so far.
+  virtual std::uint64_t bytes_sent() const = 0;
 };
 
 }  // namespace meshfold::dist

@@ -15,6 +15,8 @@ class SingleProcessGroup final : public ProcessGroup {
   int size() const override { return 1; }
   const std::string& name() const override { return name_; }
   std::unique_ptr<Work> all_reduce(at::Tensor tensor, ReduceOp op) override;
+  std::unique_ptr<Work> reduce_scatter(at::Tensor whole, std::span<const std::int64_t> rows) override;
+  std::unique_ptr<Work> all_gather_rows(at::Tensor whole, std::span<const std::int64_t> rows) override;
   std::unique_ptr<Work> broadcast(at::Tensor tensor, int root) override;
   std::vector<at::Tensor> all_gather(const at::Tensor& tensor) override;
   std::vector<std::string> all_gather_bytes(const std::string& bytes) override;
@@ -22,6 +24,7 @@ class SingleProcessGroup final : public ProcessGroup {
   std::unique_ptr<Work> send(at::Tensor tensor, int peer, int tag) override;
   std::unique_ptr<Work> receive(at::Tensor tensor, int peer, int tag) override;
   void barrier() override {}
+  std::uint64_t bytes_sent() const override { return 0; }
 
  private:
   std::string name_;

@@ -12,6 +12,7 @@
 #include "dist/communicator.hpp"
 #include "dist/error.hpp"
 #include "dist/mpi_process_group.hpp"
+#include "dist/row_shards.hpp"
 #include "tests/rank_environment.hpp"
 
 namespace meshfold::dist {
@@ -70,6 +71,14 @@ INSTANTIATE_TEST_SUITE_P(
                          [](ProcessGroup& g) { g.all_reduce(at::ones({10}), ReduceOp::kSum)->wait(); }},
                     Case{"SlicedAllReduce", "all_reduce of 4000000 bytes",
                          [](ProcessGroup& g) { g.all_reduce(at::ones({1'000'000}), ReduceOp::kSum)->wait(); }},
+                    Case{"ReduceScatter", "reduce_scatter of 4800000 bytes",
+                         [](ProcessGroup& g) {
+                           g.reduce_scatter(at::ones({1'200'000}), even_row_shards(1'200'000, g.size()))->wait();
+                         }},
+                    Case{"AllGatherRows", "all_gather_rows of 4800 bytes",
+                         [](ProcessGroup& g) {
+                           g.all_gather_rows(at::ones({1200}), even_row_shards(1200, g.size()))->wait();
+                         }},
                     Case{"AllGather", "all_gather of 40 bytes", [](ProcessGroup& g) { g.all_gather(at::ones({10})); }},
                     Case{"AllGatherBytes", "all_gather_bytes", [](ProcessGroup& g) { g.all_gather_bytes("hello"); }},
                     Case{"Broadcast", "broadcast of 4 bytes from rank",
