@@ -13,9 +13,11 @@
 
 #include "models/ops/autograd.hpp"
 #include "models/ops/dropout.hpp"
+#include "models/ops/head_rows.hpp"
 #include "models/ops/instruction_set.hpp"
 #include "models/ops/matmul.hpp"
-#include "models/ops/vector_math.hpp"
+#include "models/ops/relative_slots.hpp"
+#include "models/ops/softmax_rows.hpp"
 
 namespace meshfold::models::ops {
 namespace {
@@ -51,46 +53,28 @@ struct Task {
 
 template <typename T>
 void gather(const T* source, std::int64_t source_stride, const Task& task, std::int64_t head_width, float* out) {
-  for (std::int64_t t = 0; t < task.length; ++t) {
-    const T* row = source + (task.first + t) * source_stride + task.head * head_width;
-    for (std::int64_t i = 0; i < head_width; ++i) out[t * head_width + i] = static_cast<float>(row[i]);
-  }
+  gather_rows(source + task.first * source_stride + task.head * head_width, source_stride, task.length, head_width,
+              out);
 }
 
 template <typename T>
 void scatter(const float* in, const Task& task, std::int64_t head_width, T* target, std::int64_t target_stride) {
-  for (std::int64_t t = 0; t < task.length; ++t) {
-    T* row = target + (task.first + t) * target_stride + task.head * head_width;
-    for (std::int64_t i = 0; i < head_width; ++i) row[i] = static_cast<T>(in[t * head_width + i]);
-  }
+  scatter_rows(in, task.length, head_width, target + task.first * target_stride + task.head * head_width,
+               target_stride);
 }
 
 struct SoftmaxKernel {
   /// scores [L, P] become probabilities; log_sum_exp [L]. Columns from L to P are set to zero.
   [[gnu::always_inline]] static void run(float* const& scores, std::int64_t length, std::int64_t stride,
                                          float* const& log_sum_exp) {
-    for (std::int64_t q = 0; q < length; ++q) {
-      float* row = scores + q * stride;
-      float largest = row[0];
-      for (std::int64_t k = 1; k < length; ++k) largest = row[k] > largest ? row[k] : largest;
-      for (std::int64_t k = 0; k < length; ++k) row[k] = exp_approximate(row[k] - largest);
-      for (std::int64_t k = length; k < stride; ++k) row[k] = 0.0F;
-      const float sum = sum_of(row, stride), inverse = 1.0F / sum;
-      for (std::int64_t k = 0; k < length; ++k) row[k] *= inverse;
-      log_sum_exp[q] = largest + std::log(sum);
-    }
+    for (std::int64_t q = 0; q < length; ++q) log_sum_exp[q] = softmax_row(scores + q * stride, length, stride);
   }
 };
 
 struct ProbabilityKernel {
-  /// The softmax again, from the log-sum-exp of forward.
   [[gnu::always_inline]] static void run(float* const& scores, std::int64_t length, std::int64_t stride,
                                          const float* const& log_sum_exp) {
-    for (std::int64_t q = 0; q < length; ++q) {
-      float* row = scores + q * stride;
-      for (std::int64_t k = 0; k < length; ++k) row[k] = exp_approximate(row[k] - log_sum_exp[q]);
-      for (std::int64_t k = length; k < stride; ++k) row[k] = 0.0F;
-    }
+    for (std::int64_t q = 0; q < length; ++q) probability_row(scores + q * stride, length, stride, log_sum_exp[q]);
   }
 };
 
@@ -102,17 +86,10 @@ struct MultiplyKernel {
 };
 
 struct SoftmaxGradientKernel {
-  /// gradient = probabilities * (gradient - <gradient, probabilities> / sum of probabilities), row by row. The sum is 1
-  /// but for the rounding of the log-sum-exp; without it rows would not add up to zero, and the key bias, whose
-  /// gradient is zero, would get that error.
   [[gnu::always_inline]] static void run(const float* const& probabilities, std::int64_t length, std::int64_t stride,
                                          float* const& gradient) {
-    for (std::int64_t q = 0; q < length; ++q) {
-      const float* p = probabilities + q * stride;
-      float* g = gradient + q * stride;
-      const float projection = sum_of_products(p, g, stride) / sum_of(p, stride);
-      for (std::int64_t k = 0; k < stride; ++k) g[k] = p[k] * (g[k] - projection);
-    }
+    for (std::int64_t q = 0; q < length; ++q)
+      softmax_gradient_row(probabilities + q * stride, stride, gradient + q * stride);
   }
 };
 
@@ -124,13 +101,6 @@ Shape shape_of(const at::Tensor& qkv, std::int64_t num_heads) {
   }
   const std::int64_t head_width = width / num_heads;
   return {qkv.size(0), width, num_heads, head_width, 1.0F / std::sqrt(static_cast<float>(head_width))};
-}
-
-std::int64_t longest_input(const PackedInput& input) {
-  std::int64_t longest = 0;
-  for (std::int64_t s = 0; s < input.num_inputs(); ++s)
-    longest = std::max<std::int64_t>(longest, input.cu_seqlens[s + 1] - input.cu_seqlens[s]);
-  return longest;
 }
 
 /// work(task, scratch) for every input and head, in parallel.

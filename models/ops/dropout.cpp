@@ -148,4 +148,14 @@ RowDropout RowDropout::over_inputs(const DropoutSite& site, const PackedInput& i
   return result;
 }
 
+RowDropout RowDropout::over_slots(const DropoutSite& site, std::int64_t first, std::int64_t count,
+                                  const ForwardContext& context) {
+  RowDropout result(Dropout(dist::DrawPurpose::kHiddenDropout, site, context));
+  for (std::int64_t row = first; row < first + count; ++row) {
+    result.philox_rows_.push_back(kParameterPhiloxRow);
+    result.positions_.push_back(static_cast<std::uint32_t>(row));
+  }
+  return result;
+}
+
 }  // namespace meshfold::models::ops

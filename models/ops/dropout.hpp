@@ -39,6 +39,10 @@ class RowDropout {
   static RowDropout over_tokens(const DropoutSite& site, const PackedInput& input, const ForwardContext& context);
   /// Over one pooled row an input (head dropout), position 0.
   static RowDropout over_inputs(const DropoutSite& site, const PackedInput& input, const ForwardContext& context);
+  /// Over rows of a parameter that belong to no input (hidden dropout): the philox row that no sample has, position =
+  /// the row in its table, first .. first + count - 1.
+  static RowDropout over_slots(const DropoutSite& site, std::int64_t first, std::int64_t count,
+                               const ForwardContext& context);
 
   bool active() const { return dropout_.active(); }
   /// out [padded_width(width)].
@@ -52,6 +56,12 @@ class RowDropout {
   Dropout dropout_;
   std::vector<std::uint32_t> philox_rows_, positions_;
 };
+
+/// x [rows, width] with its row's multipliers, in the type of x.
+at::Tensor multiply_rows(const at::Tensor& x, const RowDropout& dropout);
+
+/// The philox row of draws that belong to no sample.
+inline constexpr std::uint32_t kParameterPhiloxRow = 0xFFFFFFFFu;
 
 namespace kernels {
 

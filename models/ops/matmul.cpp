@@ -23,6 +23,17 @@ at::Tensor multiply(const at::Tensor& a, const at::Tensor& b, at::ScalarType res
   return at::mm(a, b).to(result_type);
 }
 
+/// C = alpha op(A) op(B) + beta C.
+void small_product(Transpose transpose_a, Transpose transpose_b, std::int64_t m, std::int64_t n, std::int64_t k,
+                   float alpha, const float* a, std::int64_t lda, const float* b, std::int64_t ldb, float beta,
+                   float* c, std::int64_t ldc) {
+  const char op_a = transpose_a == Transpose::kYes ? 'T' : 'N', op_b = transpose_b == Transpose::kYes ? 'T' : 'N';
+  const int rows = static_cast<int>(m), columns = static_cast<int>(n), inner = static_cast<int>(k);
+  const int stride_a = static_cast<int>(lda), stride_b = static_cast<int>(ldb), stride_c = static_cast<int>(ldc);
+  // Column-major BLAS sees every matrix transposed: C^T = op(B)^T op(A)^T.
+  sgemm_(&op_b, &op_a, &columns, &rows, &inner, &alpha, b, &stride_b, a, &stride_a, &beta, c, &stride_c);
+}
+
 }  // namespace
 
 std::string bf16_product_path() { return use_native_bf16() ? "bf16 products by AMX" : "bf16 products as fp32"; }
@@ -43,12 +54,13 @@ void add_weight_gradient(at::Tensor sum, const at::Tensor& dy, const at::Tensor&
 void multiply_small(Transpose transpose_a, Transpose transpose_b, std::int64_t m, std::int64_t n, std::int64_t k,
                     float alpha, const float* a, std::int64_t lda, const float* b, std::int64_t ldb, float* c,
                     std::int64_t ldc) {
-  const char op_a = transpose_a == Transpose::kYes ? 'T' : 'N', op_b = transpose_b == Transpose::kYes ? 'T' : 'N';
-  const int rows = static_cast<int>(m), columns = static_cast<int>(n), inner = static_cast<int>(k);
-  const int stride_a = static_cast<int>(lda), stride_b = static_cast<int>(ldb), stride_c = static_cast<int>(ldc);
-  const float beta = 0.0F;
-  // Column-major BLAS sees every matrix transposed: C^T = op(B)^T op(A)^T.
-  sgemm_(&op_b, &op_a, &columns, &rows, &inner, &alpha, b, &stride_b, a, &stride_a, &beta, c, &stride_c);
+  small_product(transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, 0.0F, c, ldc);
+}
+
+void multiply_add_small(Transpose transpose_a, Transpose transpose_b, std::int64_t m, std::int64_t n, std::int64_t k,
+                        float alpha, const float* a, std::int64_t lda, const float* b, std::int64_t ldb, float* c,
+                        std::int64_t ldc) {
+  small_product(transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, 1.0F, c, ldc);
 }
 
 }  // namespace meshfold::models::ops

@@ -30,5 +30,9 @@ enum class Transpose { kNo, kYes };
 void multiply_small(Transpose transpose_a, Transpose transpose_b, std::int64_t m, std::int64_t n, std::int64_t k,
                     float alpha, const float* a, std::int64_t lda, const float* b, std::int64_t ldb, float* c,
                     std::int64_t ldc);
+/// The same product added to C.
+void multiply_add_small(Transpose transpose_a, Transpose transpose_b, std::int64_t m, std::int64_t n, std::int64_t k,
+                        float alpha, const float* a, std::int64_t lda, const float* b, std::int64_t ldb, float* c,
+                        std::int64_t ldc);
 
 }  // namespace meshfold::models::ops

@@ -22,6 +22,8 @@ at::Tensor host_tensor(const std::int32_t* values, std::int64_t count, const at:
                     like.options().dtype(at::kLong));
 }
 
+}  // namespace
+
 at::Tensor multiply_rows(const at::Tensor& x, const RowDropout& dropout) {
   const std::int64_t width = x.size(1), padded = Dropout::padded_width(width);
   const at::Tensor multipliers = at::empty({x.size(0), padded}, x.options().dtype(at::kFloat));
@@ -29,8 +31,6 @@ at::Tensor multiply_rows(const at::Tensor& x, const RowDropout& dropout) {
   for (std::int64_t row = 0; row < x.size(0); ++row) dropout.fill_row(row, width, out + row * padded);
   return x * multipliers.narrow(1, 0, width).to(x.scalar_type());
 }
-
-}  // namespace
 
 at::Tensor pool_cls(const at::Tensor& hidden, const PackedInput& input) {
   refuse_empty_inputs(input);

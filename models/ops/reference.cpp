@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "dist/philox.hpp"
+#include "models/ops/dropout.hpp"
 
 namespace meshfold::models::ops {
 namespace {
@@ -130,6 +131,19 @@ at::Tensor head_dropout_mask(std::int64_t width, const DropoutSite& dropout, con
   const at::Tensor mask = at::empty({input.num_inputs(), width}, at::kFloat);
   for (std::int64_t s = 0; s < input.num_inputs(); ++s) {
     draw_row(key, draws.step, input.philox_rows[s], 0, threshold, width, mask.mutable_data_ptr<float>() + s * width);
+  }
+  return mask;
+}
+
+at::Tensor slot_dropout_mask(std::int64_t width, const SlotRows& rows, const DropoutSite& dropout,
+                             const DrawContext& draws) {
+  const auto key = dist::make_philox_key(draws.seed, dist::DrawPurpose::kHiddenDropout, draws.pass, dropout.site);
+  const auto threshold = dist::make_dropout_threshold(dropout.probability);
+  const at::Tensor mask = at::empty({rows.count, width}, at::kFloat);
+  float* out = mask.mutable_data_ptr<float>();
+  for (std::int64_t r = 0; r < rows.count; ++r) {
+    draw_row(key, draws.step, kParameterPhiloxRow, static_cast<std::uint32_t>(rows.first + r), threshold, width,
+             out + r * width);
   }
   return mask;
 }

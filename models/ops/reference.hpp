@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "models/ops/ops.hpp"
+#include "models/ops/relative_embeddings.hpp"
 
 /// Twins of the blocks in plain ATen operations: any floating type, any device, LibTorch's own gradients, weights as
 /// ordinary tensors. What the blocks are tested against. Masks hold 0 or 1 / keep probability and are undefined where
@@ -30,6 +31,9 @@ std::vector<at::Tensor> attention_dropout_masks(std::int64_t num_heads, const Dr
                                                 const PackedInput& input, const DrawContext& draws);
 /// [inputs, width]: counter (step, philox row, 0, column / 8).
 at::Tensor head_dropout_mask(std::int64_t width, const DropoutSite& dropout, const PackedInput& input,
+                             const DrawContext& draws);
+/// [rows.count, width]: counter (step, 2^32 - 1, slot, column / 8).
+at::Tensor slot_dropout_mask(std::int64_t width, const SlotRows& rows, const DropoutSite& dropout,
                              const DrawContext& draws);
 
 }  // namespace meshfold::models::ops::reference

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#include "models/ops/vector_math.hpp"
+
+/// The softmax of one row of scores and its backward, for the inner loops of attention kernels. Rows hold `length`
+/// scores and are padded to `stride`, a multiple of kLanes.
+namespace meshfold::models::ops {
+
+/// Scores become probabilities, the padding zero. Returns the log-sum-exp.
+[[gnu::always_inline]] inline float softmax_row(float* row, std::int64_t length, std::int64_t stride) {
+  float largest = row[0];
+  for (std::int64_t k = 1; k < length; ++k) largest = row[k] > largest ? row[k] : largest;
+  for (std::int64_t k = 0; k < length; ++k) row[k] = exp_approximate(row[k] - largest);
+  for (std::int64_t k = length; k < stride; ++k) row[k] = 0.0F;
+  const float sum = sum_of(row, stride), inverse = 1.0F / sum;
+  for (std::int64_t k = 0; k < length; ++k) row[k] *= inverse;
+  return largest + std::log(sum);
+}
+
+/// The probabilities again, from the log-sum-exp of forward.
+[[gnu::always_inline]] inline void probability_row(float* row, std::int64_t length, std::int64_t stride,
+                                                   float log_sum_exp) {
+  for (std::int64_t k = 0; k < length; ++k) row[k] = exp_approximate(row[k] - log_sum_exp);
+  for (std::int64_t k = length; k < stride; ++k) row[k] = 0.0F;
+}
+
+/// gradient = probabilities * (gradient - <gradient, probabilities> / sum of probabilities). The sum is 1 but for the
+/// rounding of the log-sum-exp; without it rows would not add up to zero, and the key bias, whose gradient is zero in
+/// dense attention, would get that error.
+[[gnu::always_inline]] inline void softmax_gradient_row(const float* probabilities, std::int64_t stride,
+                                                        float* gradient) {
+  const float projection = sum_of_products(probabilities, gradient, stride) / sum_of(probabilities, stride);
+  for (std::int64_t k = 0; k < stride; ++k) gradient[k] = probabilities[k] * (gradient[k] - projection);
+}
+
+}  // namespace meshfold::models::ops

@@ -1,0 +1,126 @@
+#pragma once
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "models/ops/instruction_set.hpp"
+#include "models/ops/ops.hpp"
+#include "models/ops/reference.hpp"
+
+/// What tests of blocks share: each block against its twin in plain operations, in fp64.
+namespace meshfold::models::ops {
+
+inline constexpr DrawContext kDraws{.seed = 5, .step = 12, .pass = 1};
+inline constexpr double kEpsilon = 1e-12;
+
+/// Keeps each parameter's gradient, by its offset.
+class Gradients final : public GradientSink {
+ public:
+  void add_product(const ParameterView& weight, const at::Tensor& output_gradient, const at::Tensor& input) override {
+    add_to(weight, at::mm(output_gradient.to(at::kDouble).t(), input.to(at::kDouble)));
+  }
+  void add(const ParameterView& parameter, const at::Tensor& gradient) override {
+    add_to(parameter, gradient.to(at::kDouble));
+  }
+  void add_rows(const ParameterView& table, const at::Tensor& indices, const at::Tensor& rows) override {
+    add_to(table, at::zeros_like(table.value, at::kDouble).index_add(0, indices, rows.to(at::kDouble)));
+  }
+  const at::Tensor& of(const ParameterView& parameter) const { return sums_.at(parameter.offset); }
+
+ private:
+  void add_to(const ParameterView& parameter, const at::Tensor& gradient) {
+    const auto [entry, is_new] = sums_.try_emplace(parameter.offset, gradient);
+    if (!is_new) entry->second = entry->second + gradient;
+  }
+  std::map<std::int64_t, at::Tensor> sums_;
+};
+
+struct Setting {
+  double dropout;
+  at::ScalarType type;
+  bool portable;
+};
+
+inline std::string name_of(const testing::TestParamInfo<Setting>& entry) {
+  return std::string(entry.param.type == at::kFloat ? "Fp32" : "Bf16") +
+         (entry.param.dropout > 0.0 ? "Dropout" : "Plain") + (entry.param.portable ? "Portable" : "Fastest");
+}
+
+inline PackedInput pack_of(const std::vector<std::int64_t>& lengths) {
+  PackedInput input{{}, {}, {}, {0}, {}, 1};
+  std::vector<at::Tensor> positions;
+  for (const std::int64_t length : lengths) {
+    positions.push_back(at::arange(length, at::kLong));
+    input.philox_rows.push_back(static_cast<std::uint32_t>(1000003 * positions.size()));
+    input.cu_seqlens.push_back(static_cast<std::int32_t>(input.cu_seqlens.back() + length));
+  }
+  input.positions = at::cat(positions);
+  input.token_ids = at::randint(17, {input.num_tokens()}, at::kLong);
+  input.segments = at::randint(2, {input.num_tokens()}, at::kLong);
+  return input;
+}
+
+class BlockTest : public testing::TestWithParam<Setting> {
+ protected:
+  void SetUp() override {
+    at::manual_seed(21);
+    input_ = pack_of({1, 7, 8, 9, 25, 70, 3});
+    if (GetParam().portable) portable_ = std::make_unique<PortableKernels>();
+  }
+
+  ForwardContext training() { return {Mode::kTraining, kDraws, &gradients_}; }
+  DropoutSite site() const { return {GetParam().dropout, 4}; }
+  std::int64_t tokens() const { return input_.num_tokens(); }
+  /// Activations in the compute type.
+  at::Tensor random(at::IntArrayRef shape) const { return at::randn(shape).to(GetParam().type); }
+
+  ParameterView parameter(const at::Tensor& value) {
+    // The values are ones that bf16 holds, so that the twin multiplies the same numbers.
+    const at::Tensor master = value.to(at::kBFloat16).to(at::kFloat);
+    return {next_offset_++, master, master.to(GetParam().type)};
+  }
+
+  static at::Tensor leaf(const at::Tensor& values) { return values.detach().to(at::kDouble).set_requires_grad(true); }
+  static at::Tensor input_leaf(const at::Tensor& values) { return values.detach().clone().set_requires_grad(true); }
+
+  at::Tensor hidden_mask(std::int64_t width) const {
+    return GetParam().dropout > 0.0 ? hidden_dropout_mask(width, site(), input_, kDraws) : at::Tensor();
+  }
+
+  void expect_close(const at::Tensor& actual, const at::Tensor& expected, const char* what) const {
+    ASSERT_EQ(actual.sizes(), expected.sizes()) << what;
+    const double size = expected.norm().item<double>();
+    ASSERT_GT(size, 0.0) << what << ": nothing to compare";
+    const double bound = GetParam().type == at::kFloat ? 2e-6 : bf16_bound_;
+    EXPECT_LE((actual.to(at::kDouble) - expected).norm().item<double>(), bound * size) << what;
+  }
+
+  /// Runs both backwards from one random output gradient, after comparing the outputs.
+  void compare(const at::Tensor& actual, const at::Tensor& expected) const {
+    expect_close(actual.detach(), expected.detach(), "output");
+    const at::Tensor dy = at::randn(expected.sizes()).to(at::kBFloat16);
+    actual.backward(dy.to(actual.scalar_type()));
+    expected.backward(dy.to(at::kDouble));
+  }
+
+  PackedInput input_;
+  Gradients gradients_;
+  std::unique_ptr<PortableKernels> portable_;
+  std::int64_t next_offset_ = 0;
+  double bf16_bound_ = 1.5e-2;
+};
+
+/// fp32 and bf16, with and without dropout, with the fastest kernels and the portable ones.
+inline auto settings() {
+  return testing::Values(Setting{0.0, at::kFloat, false}, Setting{0.2, at::kFloat, false},
+                         Setting{0.0, at::kFloat, true}, Setting{0.2, at::kFloat, true},
+                         Setting{0.0, at::kBFloat16, false}, Setting{0.2, at::kBFloat16, false},
+                         Setting{0.2, at::kBFloat16, true});
+}
+
+}  // namespace meshfold::models::ops

@@ -1,0 +1,249 @@
+// DeBERTa's attention and its relative embeddings against their twins in plain operations, in fp64.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+#include <malloc.h>
+
+#include <fstream>
+#include <functional>
+
+#include "models/ops/disentangled_reference.hpp"
+#include "models/ops/relative_embeddings.hpp"
+#include "tests/models/block_test.hpp"
+
+namespace meshfold::models::ops {
+namespace {
+
+constexpr RelativeBuckets kLogarithmic{.num_buckets = 16, .max_distance = 40};
+constexpr RelativeBuckets kEveryDistance{.num_buckets = 0, .max_distance = 24};
+
+class Disentangled : public BlockTest {
+ protected:
+  /// Outputs and both gradients against the twin's, on a pack with inputs shorter and longer than a block of queries.
+  void check(const DisentangledConfig& config, std::int64_t head_width) {
+    const std::int64_t width = config.num_heads * head_width;
+    input_ = pack_of({1, 7, 8, 64, 25, 150, 3, 65});
+    const at::Tensor qkv = input_leaf(random({tokens(), 3 * width})), qkv_twin = leaf(qkv);
+    at::Tensor positions, positions_twin;
+    if (config.has_positions()) {
+      const std::int64_t sides = config.content_to_position && config.position_to_content ? 2 : 1;
+      positions = input_leaf(random({RelativeSlots(config.buckets, 150).count(), sides * width}));
+      positions_twin = leaf(positions);
+    }
+    const auto masks = GetParam().dropout > 0.0
+                           ? reference::attention_dropout_masks(config.num_heads, site(), input_, kDraws)
+                           : std::vector<at::Tensor>();
+
+    const at::Tensor y = disentangled_attention(qkv, positions, config, site(), input_, training());
+
+    EXPECT_EQ(y.scalar_type(), GetParam().type);
+    compare(y, reference::disentangled_attention(qkv_twin, positions_twin, config, masks, input_));
+    const char* const names[] = {"query gradient", "key gradient", "value gradient"};
+    for (int i = 0; i < 3; ++i)
+      expect_close(qkv.grad().narrow(1, i * width, width), qkv_twin.grad().narrow(1, i * width, width), names[i]);
+    if (positions.defined()) expect_close(positions.grad(), positions_twin.grad(), "position gradient");
+  }
+};
+
+TEST_P(Disentangled, EqualsItsTwinForHeadsOfEveryWidth) {
+  struct Heads {
+    std::int64_t count, width;
+  };
+  for (const Heads heads : {Heads{3, 16}, Heads{1, 64}, Heads{5, 3}}) {
+    SCOPED_TRACE(heads.width);
+    check({heads.count, kLogarithmic, true, true, 3}, heads.width);
+  }
+}
+
+TEST_P(Disentangled, EqualsItsTwinWithEitherTermAndWithNone) {
+  check({2, kLogarithmic, true, false, 2}, 8);
+  check({2, kLogarithmic, false, true, 2}, 8);
+  check({2, kLogarithmic, false, false, 1}, 8);
+}
+
+TEST_P(Disentangled, EqualsItsTwinWithoutBucketsBeyondTheLargestDistance) {
+  check({2, kEveryDistance, true, true, 3}, 8);
+}
+
+TEST_P(Disentangled, RelativeEmbeddingsEqualTheirTwinWithAndWithoutNorm) {
+  constexpr std::int64_t kWidth = 28;
+  const SlotRows rows{5, 20};
+  for (const bool norm : {true, false}) {
+    SCOPED_TRACE(norm);
+    const ParameterView table = parameter(at::randn({32, kWidth}));
+    const ParameterView gamma = norm ? parameter(at::randn({kWidth})) : ParameterView();
+    const ParameterView beta = norm ? parameter(at::randn({kWidth})) : ParameterView();
+    const at::Tensor table_twin = leaf(table.value), chosen = table_twin.narrow(0, rows.first, rows.count);
+    at::Tensor gamma_twin, beta_twin, expected = chosen;
+    if (norm) {
+      gamma_twin = leaf(gamma.value);
+      beta_twin = leaf(beta.value);
+      expected = reference::add_norm(at::zeros_like(chosen), chosen, gamma_twin, beta_twin, kEpsilon, {});
+    }
+    if (GetParam().dropout > 0.0) expected = expected * reference::slot_dropout_mask(kWidth, rows, site(), kDraws);
+
+    const at::Tensor y =
+        dropout_slots(relative_embeddings(table, rows, gamma, beta, kEpsilon, training()), rows, site(), training());
+
+    compare(y, expected);
+    expect_close(gradients_.of(table), table_twin.grad(), "table gradient");
+    if (!norm) continue;
+    expect_close(gradients_.of(gamma), gamma_twin.grad(), "gamma gradient");
+    expect_close(gradients_.of(beta), beta_twin.grad(), "beta gradient");
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Settings, Disentangled, settings(), name_of);
+
+struct Results {
+  at::Tensor output, qkv_gradient, position_gradient;
+};
+
+/// fp32, dropout on, 5 heads of 8.
+Results attend(const PackedInput& input, const at::Tensor& qkv_values, const at::Tensor& position_values,
+               const at::Tensor& dy) {
+  const DisentangledConfig config{5, kLogarithmic, true, true, 3};
+  Gradients gradients;
+  const at::Tensor qkv = qkv_values.clone().set_requires_grad(true);
+  const at::Tensor positions = position_values.clone().set_requires_grad(true);
+  const at::Tensor y =
+      disentangled_attention(qkv, positions, config, {0.1, 2}, input, {Mode::kTraining, kDraws, &gradients});
+  y.backward(dy);
+  return {y.detach(), qkv.grad(), positions.grad()};
+}
+
+/// The same for a fixed pack.
+Results attend() {
+  at::manual_seed(9);
+  const PackedInput input = pack_of({90, 1, 33, 64, 25, 130, 12});
+  const std::int64_t tokens = input.num_tokens(), slots = RelativeSlots(kLogarithmic, 130).count();
+  return attend(input, at::randn({tokens, 120}), at::randn({slots, 80}), at::randn({tokens, 40}));
+}
+
+void expect_same_bits(const Results& a, const Results& b) {
+  EXPECT_TRUE(at::equal(a.output, b.output));
+  EXPECT_TRUE(at::equal(a.qkv_gradient, b.qkv_gradient));
+  EXPECT_TRUE(at::equal(a.position_gradient, b.position_gradient));
+}
+
+TEST(DisentangledKernels, GiveTheSameBitsOnAnyNumberOfThreads) {
+  at::set_num_threads(1);
+  const Results one = attend();
+  for (const int threads : {2, 3}) {
+    at::set_num_threads(threads);
+    ASSERT_EQ(at::get_num_threads(), threads);
+    expect_same_bits(one, attend());
+  }
+  at::set_num_threads(1);
+}
+
+TEST(DisentangledKernels, GiveTheSameBitsWithAndWithoutAvx2) {
+  if (!has_avx2()) GTEST_SKIP() << "this CPU has no AVX2";
+  const Results fastest = attend();
+  const PortableKernels portable;
+  ASSERT_FALSE(has_avx2());
+  expect_same_bits(fastest, attend());
+}
+
+TEST(DisentangledKernels, GiveAnInputTheSameResultsAloneAndInAPack) {
+  at::manual_seed(10);
+  const std::vector<std::int64_t> lengths = {20, 130, 1, 70};
+  const PackedInput whole = pack_of(lengths);
+  const std::int64_t tokens = whole.num_tokens();
+  const at::Tensor qkv = at::randn({tokens, 120}), dy = at::randn({tokens, 40});
+  const RelativeSlots slots(kLogarithmic, 130);
+  const at::Tensor table = at::randn({2 * kLogarithmic.span(), 80});
+
+  const Results together = attend(whole, qkv, table.narrow(0, slots.first(), slots.count()), dy);
+
+  at::Tensor sum = at::zeros_like(table);
+  for (std::size_t s = 0; s < lengths.size(); ++s) {
+    const std::int64_t first = whole.cu_seqlens[s], length = lengths[s];
+    PackedInput one = pack_of({length});
+    one.philox_rows = {whole.philox_rows[s]};
+    const RelativeSlots own(kLogarithmic, length);
+    const Results alone = attend(one, qkv.narrow(0, first, length), table.narrow(0, own.first(), own.count()),
+                                 dy.narrow(0, first, length));
+    EXPECT_LE((alone.output - together.output.narrow(0, first, length)).abs().max().item<double>(), 1e-6);
+    EXPECT_LE((alone.qkv_gradient - together.qkv_gradient.narrow(0, first, length)).abs().max().item<double>(), 1e-5);
+    sum.narrow(0, own.first(), own.count()).add_(alone.position_gradient);
+  }
+  const at::Tensor expected = sum.narrow(0, slots.first(), slots.count());
+  EXPECT_LE((together.position_gradient - expected).norm().item<double>(), 1e-6 * expected.norm().item<double>());
+}
+
+/// Growth of the process's largest resident size over its size before, in bytes; -1 where the system does not tell.
+std::int64_t peak_growth(const std::function<void()>& work) {
+  const auto kilobytes = [](const std::string& key) {
+    std::ifstream status("/proc/self/status");
+    std::string word;
+    std::int64_t value = -1;
+    while (status >> word) {
+      if (word == key) status >> value;
+    }
+    return value;
+  };
+  malloc_trim(0);
+  std::ofstream("/proc/self/clear_refs") << "5";  // forget the largest size so far
+  const std::int64_t before = kilobytes("VmRSS:");
+  if (kilobytes("VmHWM:") > before + 1024) return -1;
+  work();
+  return (kilobytes("VmHWM:") - before) * 1024;
+}
+
+TEST(DisentangledKernels, NeedMemoryInProportionToTheLength) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "AddressSanitizer keeps freed memory";
+#endif
+  const DisentangledConfig config{2, {.num_buckets = 64, .max_distance = 512}, true, true, 3};
+  Gradients gradients;
+  const auto growth = [&](std::int64_t length) {
+    const PackedInput input = pack_of({length});
+    const at::Tensor qkv = at::randn({length, 3 * 32}).set_requires_grad(true);
+    const std::int64_t slots = RelativeSlots(config.buckets, length).count();
+    const at::Tensor positions = at::randn({slots, 64}).set_requires_grad(true), dy = at::randn({length, 32});
+    return peak_growth([&] {
+      disentangled_attention(qkv, positions, config, {0.1, 0}, input, {Mode::kTraining, kDraws, &gradients})
+          .backward(dy);
+    });
+  };
+  growth(4096);  // first use of the libraries
+  const std::int64_t at_512 = growth(512), at_4096 = growth(4096);
+  if (at_512 < 0 || at_4096 < 0) GTEST_SKIP() << "this system does not reset the largest resident size";
+  RecordProperty("bytes_a_token_at_512", std::to_string(at_512 / 512));
+  RecordProperty("bytes_a_token_at_4096", std::to_string(at_4096 / 4096));
+  // Scores of 4,096 x 4,096 would be 67 MB a head.
+  EXPECT_LE(at_4096, std::max<std::int64_t>(12 * at_512, 30'000'000));
+}
+
+TEST(DisentangledKernels, RunOnAnEmptyPack) {
+  const PackedInput empty{at::empty({0}, at::kLong), at::empty({0}, at::kLong), at::empty({0}, at::kLong), {0}, {}, 1};
+  const Results results = attend(empty, at::empty({0, 120}), at::empty({0, 80}), at::empty({0, 40}));
+  EXPECT_EQ(results.output.sizes(), (at::IntArrayRef{0, 40}));
+  EXPECT_EQ(results.position_gradient.sizes(), (at::IntArrayRef{0, 80}));
+}
+
+TEST(DisentangledKernels, RefuseWhatTheyCannotCompute) {
+  const PackedInput input = pack_of({3, 2});
+  const DisentangledConfig config{2, kLogarithmic, true, true, 3};
+  const at::Tensor qkv = at::zeros({5, 24});
+  EXPECT_THROW(disentangled_attention(qkv, at::zeros({4, 16}), config, {}, input, {}), std::invalid_argument);
+  EXPECT_THROW(disentangled_attention(qkv, at::zeros({5, 8}), config, {}, input, {}), std::invalid_argument);
+  EXPECT_THROW(disentangled_attention(qkv, {}, config, {}, input, {}), std::invalid_argument);
+  EXPECT_THROW(disentangled_attention(at::zeros({5, 21}), {}, {2, kLogarithmic}, {}, input, {}), std::invalid_argument);
+  EXPECT_THROW(RelativeSlots({.num_buckets = 1, .max_distance = 40}, 3), std::invalid_argument);
+  EXPECT_THROW(RelativeSlots({.num_buckets = 16, .max_distance = 9}, 3), std::invalid_argument);
+}
+
+TEST(RelativeSlots, AreThoseThatTheInputTouches) {
+  const RelativeSlots slots(kLogarithmic, 5);
+
+  EXPECT_EQ(slots.first(), 12);
+  EXPECT_EQ(slots.count(), 9);
+  for (std::int64_t distance = -4; distance <= 4; ++distance) EXPECT_EQ(slots.slot(distance), distance + 4);
+  EXPECT_EQ(slots.of_query(3)[1], slots.slot(2));
+  EXPECT_EQ(RelativeSlots(kLogarithmic, 1000).count(), 32);
+}
+
+}  // namespace
+}  // namespace meshfold::models::ops
