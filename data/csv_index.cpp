@@ -9,8 +9,6 @@
 namespace meshfold::data {
 namespace {
 
-constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-
 // Bytes at which a scan has to stop, inside and outside quotes.
 constexpr auto kStops = [] {
   std::array<bool, 256> stops{};

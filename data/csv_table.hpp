@@ -1,13 +1,12 @@
 #pragma once
 
-#include <cstddef>
-#include <cstdint>
 #include <filesystem>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "data/table.hpp"
 
 namespace meshfold::data {
 
@@ -16,27 +15,20 @@ namespace meshfold::data {
 /// row and line for: no header, repeated column names, a record with another number of fields than the header, a quote
 /// that never closes, text after a closing quote, a quote inside an unquoted field, a carriage return alone outside
 /// quotes, invalid UTF-8, NUL bytes. Blank lines at the end are not records.
-class CsvTable {
+class CsvTable final : public Table {
  public:
   static CsvTable open(const std::filesystem::path& file);
   CsvTable(CsvTable&&) noexcept;
   CsvTable& operator=(CsvTable&&) noexcept;
-  ~CsvTable();
+  ~CsvTable() override;
 
-  const std::filesystem::path& file() const;
-  std::size_t num_rows() const;
-  const std::vector<std::string>& columns() const;
-  std::optional<std::size_t> find_column(std::string_view name) const;
-  /// Throws InputError that lists the columns and the nearest name.
-  std::size_t column(std::string_view name) const;
-  /// The cell, unquoted. row in [0, num_rows).
-  std::string cell(std::size_t row, std::size_t column) const;
-  /// Text line (from 1) on which the row's record starts.
-  std::uint64_t line_of(std::size_t row) const;
-  /// The cell as a finite decimal number (no locale, no blanks around it); InputError names row, line and column.
-  double number(std::size_t row, std::size_t column) const;
-  /// The file's bytes, for hashing.
-  std::string_view bytes() const;
+  const std::filesystem::path& file() const override;
+  std::size_t num_rows() const override;
+  const std::vector<std::string>& columns() const override;
+  /// The cell, unquoted; always a text.
+  Cell read(std::size_t row, std::size_t column) const override;
+  std::uint64_t line_of(std::size_t row) const override;
+  std::string_view bytes() const override;
 
  private:
   struct Contents;

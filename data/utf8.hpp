@@ -6,6 +6,8 @@
 
 namespace meshfold::data {
 
+inline constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+
 /// Bytes of the well-formed UTF-8 sequence at the start of `bytes` (Unicode 15, table 3-7: no overlong forms, no
 /// surrogates, nothing above U+10FFFF); 0 if there is none.
 inline std::size_t utf8_sequence_length(std::string_view bytes) {

@@ -222,8 +222,8 @@ std::vector<Option> run_options() {
 std::vector<Option> data_options() {
   using jobs::EmptyText;
   return {
-      text("data.train", "CSV file", MEMBER(data.train), Kind::kData, "cv train tokenize", "table to train on"),
-      text("data.test", "CSV file", MEMBER(data.test), Kind::kData, kReading, "table to predict"),
+      text("data.train", "CSV or JSON Lines file", MEMBER(data.train), Kind::kData, "cv train tokenize", "table to train on"),
+      text("data.test", "CSV or JSON Lines file", MEMBER(data.test), Kind::kData, kReading, "table to predict"),
       text("data.id", "column name", MEMBER(data.id), Kind::kData, kReading, "column of unique ids"),
       text("data.text", "column name", MEMBER(data.text), Kind::kData, kReading, "column of the text"),
       text("data.text_pair", "column name", MEMBER(data.text_pair), Kind::kData, kReading,
@@ -236,7 +236,7 @@ std::vector<Option> data_options() {
       choice("data.empty_text", MEMBER(data.empty_text),
              Names<EmptyText>{{"error", EmptyText::kError}, {"keep", EmptyText::kKeep}}, Kind::kData, kReading,
              "what a row without text means"),
-      text("data.sample_submission", "CSV file", MEMBER(data.sample_submission), Kind::kOutput, "cv",
+      text("data.sample_submission", "CSV or JSON Lines file", MEMBER(data.sample_submission), Kind::kOutput, "cv",
            "submission.csv follows its header and ids"),
       read(),
       text("data.cache", "directory", MEMBER(data.cache), Kind::kOutput, kReading, "where tokenized tables are kept",

@@ -49,10 +49,10 @@ class Validation {
     if (config_.run.directory.empty()) faults_.push_back("--run DIR is not given; name the directory to write to");
     if (config_.run.directory.find('\n') != std::string::npos) faults_.push_back("--run: a line break in the name");
     if (fits()) {
-      need("data.train", config_.data.train, "the CSV file to train on");
+      need("data.train", config_.data.train, "the table to train on (CSV or JSON Lines)");
       if (config_.data.targets.empty()) need("data.targets", "", "the target columns, comma-separated");
     }
-    if (command_ == "predict") need("data.test", config_.data.test, "the CSV file to predict");
+    if (command_ == "predict") need("data.test", config_.data.test, "the table to predict (CSV or JSON Lines)");
     if (command_ == "tokenize" && config_.data.train.empty() && config_.data.test.empty()) {
       fault("data.train", "and data.test are not set; tokenize needs one of them");
     }

@@ -59,7 +59,7 @@ class CrossValidation {
 
   void check_config() const {
     std::vector<std::string> faults;
-    if (config_.data.train.empty()) faults.emplace_back("data.train is not set; name the CSV file to train on");
+    if (config_.data.train.empty()) faults.emplace_back("data.train is not set; name the table to train on (CSV or JSON Lines)");
     if (config_.model.path.empty()) faults.emplace_back("model.path is not set; name a Hugging Face model directory");
     if (config_.data.targets.empty()) faults.emplace_back("data.targets is not set; name the target columns");
     if (!config_.data.sample_submission.empty() && config_.data.test.empty()) {

@@ -6,9 +6,9 @@
 #include <cmath>
 #include <numeric>
 
-#include "data/csv_table.hpp"
 #include "data/error.hpp"
 #include "data/nearest_name.hpp"
+#include "data/table.hpp"
 #include "dist/durable_file.hpp"
 #include "jobs/predict/prediction_table.hpp"
 
@@ -42,7 +42,7 @@ std::vector<std::int64_t> match_labels(const std::string& file, std::span<const 
   return outputs;
 }
 
-void check_ids(const data::CsvTable& sample, std::span<const std::string> test_ids) {
+void check_ids(const data::Table& sample, std::span<const std::string> test_ids) {
   const auto file = sample.file().string();
   const auto common = std::min(sample.num_rows(), test_ids.size());
   for (std::size_t row = 0; row < common; ++row) {
@@ -77,16 +77,16 @@ SubmissionFormat default_submission_format(const std::string& id_column, std::sp
 
 SubmissionFormat read_submission_format(const std::filesystem::path& sample, const std::string& id_column,
                                         std::span<const std::string> labels, std::span<const std::string> test_ids) {
-  const auto table = data::CsvTable::open(sample);
+  const auto table = data::open_table(sample);
   SubmissionFormat format;
-  format.header = table.columns();
+  format.header = table->columns();
   if (format.header.front() != id_column) {
     throw data::InputError(
         {sample.string(), {}, 1, format.header.front()},
         "the first column of the sample submission must be the id column '" + id_column + "' (data.id)");
   }
   format.outputs = match_labels(sample.string(), std::span(format.header).subspan(1), labels);
-  check_ids(table, test_ids);
+  check_ids(*table, test_ids);
   return format;
 }
 

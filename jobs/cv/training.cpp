@@ -32,7 +32,7 @@ JobPlan plan_training(const data::Dataset& dataset) {
 
 void check_config(const RunConfig& config, int num_ranks) {
   std::vector<std::string> faults;
-  if (config.data.train.empty()) faults.emplace_back("data.train is not set; name the CSV file to train on");
+  if (config.data.train.empty()) faults.emplace_back("data.train is not set; name the table to train on (CSV or JSON Lines)");
   if (config.model.path.empty()) faults.emplace_back("model.path is not set; name a Hugging Face model directory");
   if (config.data.targets.empty()) faults.emplace_back("data.targets is not set; name the target columns");
   if (!faults.empty()) throw ConfigError(faults);

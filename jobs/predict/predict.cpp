@@ -83,7 +83,7 @@ ExitCode run_predict(const RunConfig& given, RunEnvironment& environment) {
   auto config = given;
   const auto world = environment.mpi.world();
   check_mesh(config.mesh, {environment.mpi.size()});
-  if (config.data.test.empty()) throw ConfigError("data.test is not set; name the CSV file to predict");
+  if (config.data.test.empty()) throw ConfigError("data.test is not set; name the table to predict (CSV or JSON Lines)");
   set_threads(config, environment.mpi);
   const dist::Mesh mesh(world, {environment.mpi.size(), 1, 1}, "predict");
 
@@ -128,7 +128,7 @@ ExitCode run_export(const RunConfig& config, RunEnvironment& environment) {
 
 ExitCode run_tokenize(const RunConfig& config, RunEnvironment& environment) {
   if (config.data.train.empty() && config.data.test.empty()) {
-    throw ConfigError("neither data.train nor data.test is set; name the CSV files to tokenize");
+    throw ConfigError("neither data.train nor data.test is set; name the tables to tokenize");
   }
   set_threads(config, environment.mpi);
   const auto tokenize = [&](const std::string& table, TableRole role) {

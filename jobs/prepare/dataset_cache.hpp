@@ -13,7 +13,7 @@ namespace meshfold::jobs {
 /// What a text table is used for: training tables have targets, folds and groups; test tables need only id and text.
 enum class TableRole { kTrain, kTest };
 
-/// The tokenized form of a CSV file: found in the cache by content hash (bytes, columns, tokenizer, max length, format
+/// The tokenized form of a table: found in the cache by content hash (bytes, columns, tokenizer, max length, format
 /// version), or made by all ranks of the world together: each tokenizes a contiguous share of the rows, and the ranks
 /// write one HDF5 file in parallel (temporary name, sync, rename). Collective over the world. Throws data::InputError
 /// for a missing column, empty text, repeated id, a target that is no number, naming row and column.

@@ -17,7 +17,7 @@ bool is_blank(const std::string& text) { return text.find_first_not_of(" \t\r\n\
 }  // namespace
 
 TextTable::TextTable(const std::filesystem::path& file, const RunConfig& config, TableRole role)
-    : table_(data::CsvTable::open(file)),
+    : table_(data::open_table(file)),
       classification_(config.model.task == models::Task::kClassification),
       empty_text_(config.data.empty_text),
       max_length_(static_cast<std::size_t>(config.tokenizer.max_length)) {
@@ -27,18 +27,18 @@ TextTable::TextTable(const std::filesystem::path& file, const RunConfig& config,
     throw ConfigError("data.targets names " + std::to_string(roles.targets.size()) +
                       " columns; classification needs exactly one, which holds class names");
   }
-  id_ = table_.column(roles.id);
-  text_ = table_.column(roles.text);
-  if (!roles.text_pair.empty()) text_pair_ = table_.column(roles.text_pair);
+  id_ = table_->column(roles.id);
+  text_ = table_->column(roles.text);
+  if (!roles.text_pair.empty()) text_pair_ = table_->column(roles.text_pair);
   if (training) {
-    for (const std::string& target : roles.targets) targets_.push_back(table_.column(target));
-    if (!roles.group.empty()) group_ = table_.column(roles.group);
-    if (!roles.fold.empty()) fold_ = table_.column(roles.fold);
+    for (const std::string& target : roles.targets) targets_.push_back(table_->column(target));
+    if (!roles.group.empty()) group_ = table_->column(roles.group);
+    if (!roles.fold.empty()) fold_ = table_->column(roles.fold);
   }
-  if (table_.num_rows() == 0) {
+  if (table_->num_rows() == 0) {
     throw data::InputError({file.string(), {}, {}, {}}, "there are no rows below the header");
   }
-  if (table_.num_rows() >= std::numeric_limits<std::uint32_t>::max()) {
+  if (table_->num_rows() >= std::numeric_limits<std::uint32_t>::max()) {
     throw data::InputError({file.string(), {}, {}, {}}, "more than 4,294,967,294 rows; cut the table into several");
   }
 
@@ -54,15 +54,11 @@ TextTable::TextTable(const std::filesystem::path& file, const RunConfig& config,
   roles_ = json.dump();
 }
 
-data::InputPlace TextTable::place(std::size_t row, std::size_t column) const {
-  return {table_.file().string(), row + 1, table_.line_of(row), table_.columns()[column]};
-}
-
 void TextTable::check_ids() const {
   std::unordered_map<std::string, std::size_t> first_row;
-  first_row.reserve(table_.num_rows());
-  for (std::size_t row = 0; row < table_.num_rows(); ++row) {
-    std::string id = table_.cell(row, id_);
+  first_row.reserve(table_->num_rows());
+  for (std::size_t row = 0; row < table_->num_rows(); ++row) {
+    std::string id = table_->cell(row, id_);
     if (id.empty()) throw data::InputError(place(row, id_), "empty id; every row needs its own");
     const auto [found, inserted] = first_row.emplace(std::move(id), row);
     if (!inserted) {
@@ -76,8 +72,8 @@ void TextTable::scan() {
   check_ids();
   if (group_) {
     std::unordered_map<std::string, std::int32_t> codes;
-    for (std::size_t row = 0; row < table_.num_rows(); ++row) {
-      std::string name = table_.cell(row, *group_);
+    for (std::size_t row = 0; row < table_->num_rows(); ++row) {
+      std::string name = table_->cell(row, *group_);
       if (name.empty()) throw data::InputError(place(row, *group_), "empty group; every row needs one");
       const auto [found, inserted] = codes.emplace(std::move(name), static_cast<std::int32_t>(codes.size()));
       if (inserted) group_names_.push_back(found->first);
@@ -85,8 +81,8 @@ void TextTable::scan() {
     }
   }
   if (classification_ && !targets_.empty()) {
-    for (std::size_t row = 0; row < table_.num_rows(); ++row) {
-      std::string name = table_.cell(row, targets_[0]);
+    for (std::size_t row = 0; row < table_->num_rows(); ++row) {
+      std::string name = table_->cell(row, targets_[0]);
       if (is_blank(name))
         throw data::InputError(place(row, targets_[0]), "empty class name; label the row or remove it");
       class_names_.push_back(std::move(name));
@@ -94,7 +90,7 @@ void TextTable::scan() {
     std::sort(class_names_.begin(), class_names_.end());
     class_names_.erase(std::unique(class_names_.begin(), class_names_.end()), class_names_.end());
     if (class_names_.size() < 2) {
-      throw data::InputError({table_.file().string(), {}, {}, table_.columns()[targets_[0]]},
+      throw data::InputError({table_->file().string(), {}, {}, table_->columns()[targets_[0]]},
                              "every row has the class '" + class_names_[0] + "'; classification needs at least two");
     }
   }
@@ -103,15 +99,15 @@ void TextTable::scan() {
 std::uint32_t TextTable::num_targets() const { return static_cast<std::uint32_t>(targets_.size()); }
 
 std::vector<std::uint64_t> TextTable::text_bytes() const {
-  std::vector<std::uint64_t> bytes(table_.num_rows());
+  std::vector<std::uint64_t> bytes(table_->num_rows());
   for (std::size_t row = 0; row < bytes.size(); ++row) {
-    bytes[row] = 1 + table_.cell(row, text_).size() + (text_pair_ ? table_.cell(row, *text_pair_).size() : 0);
+    bytes[row] = 1 + table_->cell(row, text_).size() + (text_pair_ ? table_->cell(row, *text_pair_).size() : 0);
   }
   return bytes;
 }
 
 std::string TextTable::text(std::size_t row, std::size_t column) const {
-  std::string text = table_.cell(row, column);
+  std::string text = table_->cell(row, column);
   if (empty_text_ == EmptyText::kError && is_blank(text)) {
     throw data::InputError(place(row, column), "empty text; remove the row or set data.empty_text = keep");
   }
@@ -121,11 +117,11 @@ std::string TextTable::text(std::size_t row, std::size_t column) const {
 void TextTable::append_targets(std::size_t row, std::vector<float>& targets) const {
   for (const std::size_t column : targets_) {
     if (classification_) {
-      const auto found = std::lower_bound(class_names_.begin(), class_names_.end(), table_.cell(row, column));
+      const auto found = std::lower_bound(class_names_.begin(), class_names_.end(), table_->cell(row, column));
       targets.push_back(static_cast<float>(found - class_names_.begin()));
       continue;
     }
-    const auto value = static_cast<float>(table_.number(row, column));
+    const auto value = static_cast<float>(table_->number(row, column));
     if (!std::isfinite(value))
       throw data::InputError(place(row, column), "the number is too large for 32-bit floating point");
     targets.push_back(value);
@@ -133,10 +129,10 @@ void TextTable::append_targets(std::size_t row, std::vector<float>& targets) con
 }
 
 std::int16_t TextTable::fold(std::size_t row) const {
-  const double value = table_.number(row, *fold_);
+  const double value = table_->number(row, *fold_);
   if (value < 0 || value > std::numeric_limits<std::int16_t>::max() || value != std::floor(value)) {
     throw data::InputError(place(row, *fold_),
-                           "'" + table_.cell(row, *fold_) + "' is no fold; folds are whole numbers from 0");
+                           "'" + table_->cell(row, *fold_) + "' is no fold; folds are whole numbers from 0");
   }
   return static_cast<std::int16_t>(value);
 }
@@ -155,7 +151,7 @@ data::DatasetPart TextTable::tokenize(std::size_t begin, std::size_t end, const 
     append_targets(row, part.targets);
     if (fold_) part.folds.push_back(fold(row));
     if (group_) part.group_codes.push_back(group_codes_[row]);
-    part.ids.push_back(table_.cell(row, id_));
+    part.ids.push_back(table_->cell(row, id_));
   }
   return part;
 }

@@ -3,27 +3,28 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "data/csv_table.hpp"
 #include "data/dataset_writer.hpp"
 #include "data/error.hpp"
+#include "data/table.hpp"
 #include "data/tokenizer.hpp"
 #include "jobs/prepare/dataset_cache.hpp"
 #include "jobs/run_config.hpp"
 
 namespace meshfold::jobs {
 
-/// A CSV file with the column roles of a config: what every rank knows before the rows are shared out. Rank-local.
+/// A table with the column roles of a config: what every rank knows before the rows are shared out. Rank-local.
 class TextTable {
  public:
   /// Opens the file and finds its columns; InputError for one that is missing or a file without rows, ConfigError for
   /// classification with other than one target.
   TextTable(const std::filesystem::path& file, const RunConfig& config, TableRole role);
 
-  const data::CsvTable& table() const { return table_; }
+  const data::Table& table() const { return *table_; }
   /// The roles as one line of JSON: part of the cache key and an attribute of the dataset.
   const std::string& roles() const { return roles_; }
 
@@ -43,13 +44,13 @@ class TextTable {
   data::DatasetPart tokenize(std::size_t begin, std::size_t end, const data::Tokenizer& tokenizer) const;
 
  private:
-  data::InputPlace place(std::size_t row, std::size_t column) const;
+  data::InputPlace place(std::size_t row, std::size_t column) const { return table_->place(row, column); }
   void check_ids() const;
   std::string text(std::size_t row, std::size_t column) const;
   void append_targets(std::size_t row, std::vector<float>& targets) const;
   std::int16_t fold(std::size_t row) const;
 
-  data::CsvTable table_;
+  std::unique_ptr<const data::Table> table_;
   bool classification_;
   EmptyText empty_text_;
   std::size_t max_length_;

@@ -10,7 +10,7 @@
 #include <map>
 #include <vector>
 
-#include "data/csv_table.hpp"
+#include "data/table.hpp"
 #include "data/tokenizer.hpp"
 #include "dist/mpi_process_group.hpp"
 #include "dist/watchdog.hpp"
@@ -49,8 +49,8 @@ class Prepare : public ::testing::Test {
 
   int rank() const { return world_->rank(); }
 
-  fs::path write_table(const std::string& text) {
-    const fs::path file = directory_ / "table.csv";
+  fs::path write_table(const std::string& text, const char* name = "table.csv") {
+    const fs::path file = directory_ / name;
     if (rank() == 0) std::ofstream(file, std::ios::binary) << text;
     world_->barrier();
     return file;
@@ -91,7 +91,8 @@ std::string small_table() {
 
 /// Every value of the dataset against the table and the tokenizer, row by row.
 void expect_holds(const data::Dataset& dataset, const fs::path& file, const RunConfig& config) {
-  const auto table = data::CsvTable::open(file);
+  const auto opened = data::open_table(file);
+  const data::Table& table = *opened;
   const auto tokenizer = data::load_tokenizer(config.model.path);
   ASSERT_EQ(dataset.num_samples(), table.num_rows());
   ASSERT_EQ(dataset.num_targets(), config.data.targets.size());
@@ -128,6 +129,49 @@ TEST_F(Prepare, HoldsTheTableOnAnyNumberOfRanksAndComesFromTheCacheTheSecondTime
   expect_holds(again.dataset, table, config_);
   const auto files = std::distance(fs::directory_iterator(directory_ / "run" / "data"), fs::directory_iterator());
   EXPECT_EQ(files, 1) << "a temporary file was left";
+}
+
+TEST_F(Prepare, HoldsAJsonLinesTableOnAnyNumberOfRanks) {
+  std::string text = "\xEF\xBB\xBF";
+  for (int i = 0; i < 12; ++i) {
+    std::string words;
+    for (int k = 0; k <= i * i % 17; ++k) words += k % 2 == 0 ? "ones\\n" : "three. ";
+    text += "{\"doc\": " + std::to_string(9 - i / 3) + ", \"a\": " + std::to_string(i) + ".5, \"text\": \"" + words +
+            "\", \"b\": " + (i % 2 == 0 ? "true" : "\"-3\"") + ", \"id\": " + std::to_string(i) +
+            ", \"more\": [1, {}]}\r\n";
+  }
+  const fs::path table = write_table(text, "table.jsonl");
+
+  const auto made = prepare(table);
+
+  expect_holds(made.dataset, table, config_);
+  EXPECT_EQ(made.dataset.id(11), "11");
+  EXPECT_EQ(made.dataset.targets(0)[1], 1.0F);
+  EXPECT_EQ(made.dataset.targets(1)[1], -3.0F);
+}
+
+TEST_F(Prepare, NamesTheRowAndKeyOfEveryFaultOfAJsonLinesTable) {
+  const std::string good = "{\"id\": 1, \"text\": \"one\", \"a\": 1, \"b\": 2, \"doc\": \"x\"}\n\n";
+  const auto refusal = [&](const std::string& row) {
+    try {
+      prepare(write_table(good + row, "table.jsonl"));
+    } catch (const std::exception& error) {
+      return std::string(error.what());
+    }
+    return std::string("accepted");
+  };
+
+  EXPECT_CONTAINS(refusal("{\"id\": 1, \"text\": \"two\", \"a\": 1, \"b\": 2, \"doc\": \"x\"}"),
+                  "row 2 (line 3), column 'id': the id '1' is already that of row 1");
+  EXPECT_CONTAINS(refusal("{\"id\": 2, \"text\": null, \"a\": 1, \"b\": 2, \"doc\": \"x\"}"),
+                  "row 2 (line 3), column 'text': empty text");
+  EXPECT_CONTAINS(refusal("{\"id\": 2, \"text\": \"two\", \"a\": 1, \"doc\": \"x\"}"),
+                  "row 2 (line 3), column 'b': the key is missing");
+  EXPECT_CONTAINS(refusal("{\"id\": 2, \"text\": \"two\", \"a\": 1, \"b\": {}, \"doc\": \"x\"}"),
+                  "row 2 (line 3), column 'b': a JSON object");
+  EXPECT_CONTAINS(refusal("{\"id\": [2], \"text\": \"two\", \"a\": 1, \"b\": 2, \"doc\": \"x\"}"),
+                  "row 2 (line 3), column 'id': a JSON list");
+  EXPECT_CONTAINS(refusal("{\"id\": 2, \"tex"), "row 2 (line 3)");
 }
 
 TEST_F(Prepare, HoldsTheRealTable) {
