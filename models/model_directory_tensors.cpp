@@ -2,6 +2,8 @@
 
 #include "models/error.hpp"
 #include "models/model_directory_head.hpp"
+#include "models/safetensors.hpp"
+#include "models/weight_files.hpp"
 
 namespace meshfold::models {
 namespace {
@@ -27,21 +29,17 @@ std::string shape_text(const std::vector<std::int64_t>& shape) {
 DirectoryTensors::DirectoryTensors(const std::filesystem::path& directory, const Architecture& architecture,
                                    bool with_head_file)
     : directory_(directory), architecture_(architecture) {
-  const std::filesystem::path weights = directory / "model.safetensors";
-  if (!std::filesystem::exists(weights)) {
-    throw ModelFileError(weights.string(), "is missing; save the model with safe_serialization, in one file");
-  }
-  add(SafetensorsFile::open(weights));
-  if (with_head_file) add(SafetensorsFile::open(directory / kHeadFile));
+  for (const auto& file : open_weight_files(directory)) add(file);
+  if (with_head_file) add(std::make_shared<SafetensorsFile>(SafetensorsFile::open(directory / kHeadFile)));
 }
 
-void DirectoryTensors::add(const SafetensorsFile& file) {
-  for (const auto& [name, entry] : file.entries()) {
+void DirectoryTensors::add(const std::shared_ptr<const TensorFile>& file) {
+  for (const std::string& name : file->names()) {
     const std::string canonical = architecture_.canonical_name(name);
     const auto [place, added] = sources_.emplace(canonical, Source{file, name});
     if (!added) {
-      throw ModelFileError(file.path().string(), "tensors '" + place->second.name + "' and '" + name + "' are both " +
-                                                     canonical + "; remove one of them");
+      throw ModelFileError(file->path().string(), "tensors '" + place->second.name + "' and '" + name + "' are both " +
+                                                      canonical + "; remove one of them");
     }
   }
 }
@@ -79,17 +77,17 @@ LoadReport DirectoryTensors::match(const ParameterStore& store, Pooling pooling,
 
 void DirectoryTensors::read(const Parameter& parameter) const {
   const Source& source = sources_.at(parameter.spec.name);
-  const SafetensorsFile::Entry& entry = source.file.entries().at(source.name);
-  if (entry.shape != parameter.spec.global_shape) {
+  const TensorDescription& stored = source.file->description(source.name);
+  if (stored.shape != parameter.spec.global_shape) {
     const char* advice =
         is_classifier(parameter.spec.name)
             ? "; the directory's head has other outputs than asked for, start from the backbone without it"
             : "; config.json and the weights must be of one model";
-    throw ModelFileError(source.file.path().string(), "tensor '" + source.name + "' has shape " +
-                                                          shape_text(entry.shape) + " where the model has " +
-                                                          shape_text(parameter.spec.global_shape) + advice);
+    throw ModelFileError(source.file->path().string(), "tensor '" + source.name + "' has shape " +
+                                                           shape_text(stored.shape) + " where the model has " +
+                                                           shape_text(parameter.spec.global_shape) + advice);
   }
-  source.file.read_box(source.name, parameter.spec.box, parameter.view.value);
+  source.file->read_box(source.name, parameter.spec.box, parameter.view.value);
 }
 
 }  // namespace meshfold::models

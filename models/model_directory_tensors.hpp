@@ -2,20 +2,21 @@
 
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "models/architecture.hpp"
 #include "models/model.hpp"
-#include "models/safetensors.hpp"
+#include "models/tensor_file.hpp"
 
 namespace meshfold::models {
 
 /// Where each tensor of a model directory lies, under the names of the architecture's sequence classifier.
 class DirectoryTensors {
  public:
-  /// Opens model.safetensors and, for a head of ours, head.safetensors. Throws ModelFileError if one is missing or
-  /// damaged, or if two tensors have one name once the prefix is added.
+  /// Opens the weights (weight_files.hpp) and, for a head of ours, head.safetensors. Throws ModelFileError if one is
+  /// missing or damaged, or if two tensors have one name once the prefix is added.
   DirectoryTensors(const std::filesystem::path& directory, const Architecture& architecture, bool with_head_file);
 
   /// Which of the directory's tensors a model takes. `own_pooling` is the pooling that the directory's classifier was
@@ -27,10 +28,10 @@ class DirectoryTensors {
 
  private:
   struct Source {
-    SafetensorsFile file;
+    std::shared_ptr<const TensorFile> file;
     std::string name;  ///< in the file
   };
-  void add(const SafetensorsFile& file);
+  void add(const std::shared_ptr<const TensorFile>& file);
 
   std::filesystem::path directory_;
   const Architecture& architecture_;

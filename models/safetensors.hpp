@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "models/parameter_store.hpp"
+#include "models/tensor_file.hpp"
 
 namespace meshfold::models {
 
@@ -18,26 +18,22 @@ namespace meshfold::models {
 /// Everything is validated before any tensor is handed out: header size and JSON, known dtypes, offsets in range,
 /// ordered, without gaps or overlaps, matching shape times width, file size exact, no repeated key. Throws
 /// ModelFileError.
-class SafetensorsFile {
+class SafetensorsFile final : public TensorFile {
  public:
   static SafetensorsFile open(const std::filesystem::path& file);
 
-  struct Entry {
-    at::ScalarType type;
-    std::vector<std::int64_t> shape;
+  struct Entry : TensorDescription {
     std::uint64_t begin, end;  ///< bytes after the header
   };
-  const std::filesystem::path& path() const;
+  const std::filesystem::path& path() const override;
+  std::vector<std::string> names() const override;
+  const Entry& description(const std::string& name) const override;
   const std::map<std::string, Entry>& entries() const;
   const std::map<std::string, std::string>& metadata() const;
-  /// A copy of the whole tensor on the CPU.
-  at::Tensor tensor(const std::string& name) const;
-  /// Copies the piece `box` of `name` into `out` (dense, CPU, shape box.extent, fp32 target may take F32, F16 and BF16
-  /// sources).
-  void read_box(const std::string& name, const Box& box, at::Tensor out) const;
 
  private:
   struct State;
+  Elements elements(const std::string& name) const override;
   std::shared_ptr<const State> state_;
 };
 

@@ -37,7 +37,7 @@ class EntryParser {
 
   SafetensorsFile::Entry parse(std::uint64_t data_bytes) const {
     if (!json_.is_object() || json_.size() != 3) fail("needs exactly dtype, shape and data_offsets");
-    SafetensorsFile::Entry entry{type(), {}, 0, 0};
+    SafetensorsFile::Entry entry{{type(), {}}, 0, 0};
     for (const Json& extent : list("shape")) {
       entry.shape.push_back(static_cast<std::int64_t>(number(extent, "shape", std::uint64_t{INT64_MAX})));
     }
