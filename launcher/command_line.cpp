@@ -20,6 +20,8 @@ po::options_description general_options() {
       "one option; may be repeated, the last one counts, and all count before the file");
   add("run", po::value<std::string>()->value_name("DIR"),
       "run directory: everything is written here, and a run in it continues");
+  add("format", po::value<std::string>()->value_name("text|json"), "of status: for people or for scripts");
+  add("output", po::value<std::string>()->value_name("FILE"), "of report: where the page is written");
   add("help", "this text; after a command: its options");
   add("version", "the version");
   return options;
@@ -61,6 +63,18 @@ void take_words(const std::vector<std::string>& words, CommandLine& line, std::v
   }
 }
 
+/// --format and the like after a command that has no use for them would be lost without a word.
+void take_flags(const po::variables_map& values, CommandLine& line, std::vector<std::string>& faults) {
+  for (const char* name : {"format", "output"}) {
+    if (values.count(name) == 0 || line.command == nullptr) continue;
+    if (std::ranges::find(line.command->flags, name) == line.command->flags.end()) {
+      faults.push_back("--" + std::string(name) + ": " + line.command->name + " does not take it");
+    }
+  }
+  if (values.count("output")) line.output = values["output"].as<std::string>();
+  if (values.count("format")) line.format = values["format"].as<std::string>();
+}
+
 void take_sets(const std::vector<std::string>& sets, CommandLine& line, std::vector<std::string>& faults) {
   for (const std::string& text : sets) {
     const std::size_t equals = text.find('=');
@@ -75,14 +89,32 @@ void take_sets(const std::vector<std::string>& sets, CommandLine& line, std::vec
 }  // namespace
 
 const std::vector<Command>& commands() {
+  using enum Command::Processes;
   static const std::vector<Command> all = {
-      {"cv", "", "train one model a fold, side by side on groups of ranks; out-of-fold and test predictions", true},
-      {"train", "", "train one model on all ranks and all rows", true},
-      {"predict", "", "predict data.test with a finished run or a plain model directory", true},
-      {"export", "", "write a trained model as a Hugging Face directory", true},
-      {"tokenize", "", "tokenize data.train and data.test into the cache, and nothing else", true},
-      {"checkpoint", "list|verify DIR", "list or verify the checkpoints below a directory", false},
-      {"options", "", "print every option as a Markdown page", false},
+      {"cv",
+       "",
+       "train one model a fold, side by side on groups of ranks; out-of-fold and test predictions",
+       true,
+       kAny,
+       {}},
+      {"train", "", "train one model on all ranks and all rows", true, kAny, {}},
+      {"predict", "", "predict data.test with a finished run or a plain model directory", true, kAny, {}},
+      {"export", "", "write a trained model as a Hugging Face directory", true, kAny, {}},
+      {"tokenize", "", "tokenize data.train and data.test into the cache, and nothing else", true, kAny, {}},
+      {"status",
+       "DIR",
+       "what a run is doing, what is left and how long; from any other terminal",
+       false,
+       kOne,
+       {"format"}},
+      {"report",
+       "DIR",
+       "write report.html anew from a run's files, also of a run that is going on",
+       false,
+       kOne,
+       {"output"}},
+      {"checkpoint", "list|verify DIR", "list or verify the checkpoints below a directory", false, kOne, {}},
+      {"options", "", "print every option as a Markdown page", false, kOne, {}},
   };
   return all;
 }
@@ -128,6 +160,7 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
     if (values.count("run")) line.run_directory = values["run"].as<std::string>();
     if (values.count("set")) take_sets(values["set"].as<std::vector<std::string>>(), line, faults);
     take_words(words, line, faults);
+    take_flags(values, line, faults);
   } catch (const po::error& error) {
     faults.push_back(std::string(error.what()) + "; see meshfold --help");
   }

@@ -8,10 +8,14 @@ namespace meshfold::launcher {
 
 /// A sub-command as the first word of the command line names it.
 struct Command {
+  enum class Processes { kAny, kOne };
+
   std::string name;
   std::string arguments;  ///< "list|verify DIR"; empty for most
   std::string summary;
-  bool takes_options;  ///< reads a config: --config, --set, --run
+  bool takes_options;              ///< reads a config: --config, --set, --run
+  Processes processes;             ///< kOne: looks at files, without MPI
+  std::vector<std::string> flags;  ///< the options of single commands that it takes: "--format"
 };
 
 /// All commands, in the order in which --help lists them.
@@ -25,6 +29,8 @@ struct CommandLine {
   std::vector<std::string> words;    ///< what follows the command: "list", "run/fold-0"
   std::string config_file, run_directory;
   std::vector<std::pair<std::string, std::string>> sets;  ///< --set key=value, in order
+  std::string format, output;                             ///< --format, --output: of the commands that take them
+  bool compare = false;
   bool help = false, version = false;
 };
 

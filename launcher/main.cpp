@@ -14,11 +14,12 @@
 #include "jobs/error.hpp"
 #include "jobs/predict/predict.hpp"
 #include "jobs/report/console.hpp"
+#include "jobs/report/run_state.hpp"
 #include "jobs/run_directory.hpp"
 #include "jobs/run_environment.hpp"
-#include "launcher/checkpoint_command.hpp"
 #include "launcher/command_line.hpp"
 #include "launcher/farewell.hpp"
+#include "launcher/local_command.hpp"
 #include "launcher/options.hpp"
 #include "launcher/read_config.hpp"
 
@@ -28,10 +29,6 @@ using namespace meshfold;
 using jobs::ExitCode;
 
 constexpr auto kStartDeadline = std::chrono::minutes(2);  // until the config says run.deadline_s
-
-void print(const dist::Environment& mpi, const std::string& text) {
-  if (mpi.rank() == 0) std::fputs(text.c_str(), stdout);
-}
 
 ExitCode run_job(const std::string& command, const jobs::RunConfig& config, jobs::RunEnvironment& environment) {
   if (command == "cv") return jobs::run_cross_validation(config, environment);
@@ -66,55 +63,62 @@ void open_run(const std::string& command, const jobs::RunConfig& config, const d
   });
 }
 
-ExitCode run(const launcher::CommandLine& line, dist::Environment& mpi, jobs::Console& console) {
-  const auto world = dist::make_mpi_process_group(mpi.world(), "world");
-  if (line.command->name == "checkpoint") {
-    auto code = ExitCode::kDone;
-    dist::agree(*world, "look at the checkpoints", [&] {
-      if (mpi.rank() == 0) code = launcher::run_checkpoint_command(line.words, console);
-    });
-    return code;  // rank 0's is the one that counts
+/// Of the commands that train: what `meshfold status` tells of this start. Rank 0 alone writes it.
+class StateOfRun {
+ public:
+  explicit StateOfRun(const dist::Environment& mpi) : mpi_(mpi) {}
+
+  void begin(const std::string& command, const std::string& run) {
+    if (mpi_.rank() != 0 || (command != "cv" && command != "train")) return;
+    jobs::begin_run(run, command, mpi_.host_name(), mpi_.size());
+    run_ = run;
   }
+  /// Says nothing about a disk that is full: the run has its own words for that.
+  void end(ExitCode code, const std::string& message) noexcept {
+    if (run_.empty()) return;
+    try {
+      jobs::end_run(run_, static_cast<int>(code), message);
+    } catch (const std::exception&) {
+    }
+  }
+
+ private:
+  const dist::Environment& mpi_;
+  std::string run_;  ///< empty: not begun here
+};
+
+ExitCode run(int argc, char** argv, dist::Environment& mpi, jobs::Console& console, StateOfRun& state) {
+  const auto line = launcher::parse_command_line(argc, argv);  // every rank has the same words
+  const auto world = dist::make_mpi_process_group(mpi.world(), "world");
   const jobs::RunConfig config = shared_config(line, mpi, *world);
   mpi.set_deadline(std::chrono::milliseconds(static_cast<long long>(config.run.deadline_s * 1000)));
   open_run(line.command->name, config, mpi, *world, console);
+  dist::agree(*world, "note the start of the run", [&] { state.begin(line.command->name, config.run.directory); });
 
   dist::Watchdog watchdog(mpi.rank());
   const dist::StopSignals signals;
   jobs::RunEnvironment environment{mpi, watchdog, console, dist::stop_signal_received};
-  return run_job(line.command->name, config, environment);
-}
-
-ExitCode answer(int argc, char** argv, dist::Environment& mpi, jobs::Console& console) {
-  const auto line = launcher::parse_command_line(argc, argv);  // every rank has the same words
-  if (line.version) {
-    print(mpi, "meshfold " MESHFOLD_VERSION "\n");
-  } else if (line.command == nullptr || (line.help && !line.command->takes_options)) {
-    print(mpi, launcher::general_help());
-  } else if (line.help) {
-    print(mpi, "meshfold " + line.command->name + ": " + line.command->summary + "\n" +
-                   launcher::help_of_command(line.command->name));
-  } else if (line.command->name == "options") {
-    print(mpi, launcher::options_as_markdown());
-  } else {
-    return run(line, mpi, console);
-  }
-  return ExitCode::kDone;
+  const auto code = run_job(line.command->name, config, environment);
+  state.end(code, "");
+  return code;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   dist::set_exit_code_table([](const std::exception& error) { return static_cast<int>(jobs::exit_code_of(error)); });
+  if (const auto done = launcher::run_local_command(argc, argv)) return static_cast<int>(*done);
   int code = static_cast<int>(ExitCode::kInternal), rank = 0;
   try {
     dist::Environment mpi(argc, argv, kStartDeadline);
     rank = mpi.rank();
     jobs::Console console(rank);
     launcher::Farewell farewell(mpi);
+    StateOfRun state(mpi);
     try {
-      code = static_cast<int>(answer(argc, argv, mpi, console));
+      code = static_cast<int>(run(argc, argv, mpi, console, state));
     } catch (const std::exception& error) {
+      state.end(jobs::exit_code_of(error), error.what());  // first: conclude() may end this process
       code = farewell.conclude(error, console);
     }
   } catch (const std::exception& error) {  // MPI itself could not start or end

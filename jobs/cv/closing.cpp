@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "jobs/cv/out_of_fold.hpp"
+#include "jobs/cv/startup_facts.hpp"
 #include "jobs/predict/export_job.hpp"
 #include "jobs/predict/finished_jobs.hpp"
 #include "jobs/predict/prediction_table.hpp"
@@ -30,23 +31,8 @@ void add_scores(std::vector<std::string>& row, const Scores& scores) {
   for (std::size_t i = 0; i < num_shown(scores); ++i) row.push_back(format("%.4f", scores[i].second));
 }
 
-FoldSummary summarize(const JobRecord& record, std::size_t samples) {
-  FoldSummary summary;
-  summary.fold = record.fold;
-  summary.samples = samples;
-  summary.training_samples = record.training_samples;
-  summary.scores = record.scores;
-  summary.last_scores = record.last_scores;
-  summary.selected_step = record.selected_step;
-  summary.steps = record.steps;
-  summary.seconds = record.seconds;
-  summary.samples_per_s = record.samples_per_s;
-  summary.job = record.name;
-  return summary;
-}
-
-void print_table(const RunSummary& summary, std::size_t num_samples, Select select, Console& console) {
-  const auto& first = summary.folds.front();
+void print_table(const RunRecord& run, std::size_t num_samples, Select select, Console& console) {
+  const auto& first = run.folds.front();
   std::vector<std::string> header{"job", "samples"};
   for (std::size_t i = 0; i < num_shown(first.scores); ++i) header.push_back(first.scores[i].first);
   const bool shows_last = select == Select::kBest && !first.last_scores.empty();
@@ -54,7 +40,7 @@ void print_table(const RunSummary& summary, std::size_t num_samples, Select sele
   header.insert(header.end(), {"step", "time", "samples/s"});
 
   std::vector<std::vector<std::string>> rows;
-  for (const auto& fold : summary.folds) {
+  for (const auto& fold : run.folds) {
     std::vector<std::string> row{fold.job, with_separators(fold.samples)};
     add_scores(row, fold.scores);
     if (shows_last) row.push_back(format("%.4f", fold.last_scores.front().second));
@@ -70,8 +56,8 @@ void print_table(const RunSummary& summary, std::size_t num_samples, Select sele
     row.resize(header.size());
     rows.push_back(std::move(row));
   };
-  add_total("out of fold", summary.pooled);
-  add_total("trivial", summary.trivial);
+  add_total("out of fold", run.notes.pooled);
+  add_total("trivial", run.notes.trivial);
   console.grid(header, rows);
 }
 
@@ -81,16 +67,15 @@ std::vector<std::uint32_t> all_rows(const data::Dataset& dataset) {
   return rows;
 }
 
-void report_and_print(RunSummary& summary, const RunConfig& config, const Facts& facts, std::size_t num_samples,
-                      Console& console) {
-  const fs::path run = config.run.directory;
+/// The page is made of the run's files alone, as `meshfold report` does later.
+void report_and_print(const fs::path& run, RunNotes notes, std::size_t num_samples, Select select, Console& console) {
   const auto report = run / "report.html";
-  summary.facts = facts;
-  summary.config_ini = config.ini_text;
-  summary.files.emplace_back("report", report.string());
-  write_html_report(report, run, summary);
-  print_table(summary, num_samples, config.cv.select, console);
-  console.table("written", summary.files);
+  notes.files.emplace_back("report", report.string());
+  write_notes(run, notes);
+  const auto record = read_run(run);
+  write_html_report(report, record);
+  print_table(record, num_samples, select, console);
+  console.table("written", notes.files);
 }
 
 }  // namespace
@@ -106,36 +91,44 @@ void close_cross_validation(const ClosingInputs& inputs, const std::vector<JobRe
   };
 
   const auto outputs = clip(collect_out_of_fold(results, inputs.folds.assignment, ids));
-  RunSummary summary;
-  summary.title = run.filename().empty() ? run.parent_path().filename().string() : run.filename().string();
-  for (const auto& result : results) summary.folds.push_back(summarize(result.record, result.rows.size()));
-  summary.pooled = compute_scores(head, outputs, targets);
-  summary.trivial =
+  auto notes = inputs.notes;
+  notes.pooled = compute_scores(head, outputs, targets);
+  notes.trivial =
       compute_scores(head, predict_trivially(head, targets, inputs.folds.assignment, inputs.folds.num_folds), targets);
 
   const auto oof = run / "oof.csv";
   write_out_of_fold(oof, config.data.id, ids, inputs.folds.assignment, head, config.data.targets, targets,
                     to_values(head, outputs));
-  summary.files = {{"folds", (run / "folds.csv").string()}, {"out-of-fold predictions", oof.string()}};
+  notes.files = {{"folds", (run / "folds.csv").string()}, {"out-of-fold predictions", oof.string()}};
   if (inputs.test != nullptr) {
     const auto submission = run / "submission.csv";
     write_submission(submission, inputs.submission, ids_of(*inputs.test), clip(mean_test_predictions(head, results)));
-    summary.files.emplace_back("submission", submission.string());
+    notes.files.emplace_back("submission", submission.string());
   }
   std::vector<JobRecord> records;
   for (const auto& result : results) records.push_back(result.record);
   const auto& best = best_job(records);
-  summary.files.emplace_back("model of " + best.name, export_job(config, best).string());
-  report_and_print(summary, config, inputs.facts, ids.size(), console);
+  notes.files.emplace_back("model of " + best.name, export_job(config, best).string());
+  report_and_print(run, std::move(notes), ids.size(), config.cv.select, console);
 }
 
-void close_training(const RunConfig& config, const JobResult& result, const Facts& facts, Console& console) {
-  RunSummary summary;
+void close_training(const RunConfig& config, const data::Dataset& training, const JobResult& result, RunNotes notes,
+                    Console& console) {
   const fs::path run = config.run.directory;
-  summary.title = run.filename().empty() ? run.parent_path().filename().string() : run.filename().string();
-  summary.folds.push_back(summarize(result.record, result.rows.size()));
-  summary.files.emplace_back("model", export_job(config, result.record).string());
-  report_and_print(summary, config, facts, result.rows.size(), console);
+  const auto& record = result.record;
+  notes.pooled = record.scores;
+  if (!result.rows.empty()) {
+    const auto file = run / "validation.csv";
+    const auto ids = ids_of(training);
+    std::vector<std::string> held_out;
+    for (const auto row : result.rows) held_out.push_back(ids[row]);
+    write_out_of_fold(file, config.data.id, held_out, data::FoldAssignment(held_out.size(), 0), record.head,
+                      config.data.targets, targets_of(training, result.rows),
+                      to_values(record.head, result.validation_predictions));
+    notes.files.emplace_back("validation predictions", file.string());
+  }
+  notes.files.emplace_back("model", export_job(config, record).string());
+  report_and_print(run, std::move(notes), result.rows.size(), config.cv.select, console);
 }
 
 }  // namespace meshfold::jobs

@@ -6,9 +6,9 @@
 #include "data/dataset.hpp"
 #include "jobs/cv/fold_assignment.hpp"
 #include "jobs/cv/job_result.hpp"
-#include "jobs/cv/startup_facts.hpp"
 #include "jobs/cv/submission.hpp"
 #include "jobs/report/console.hpp"
+#include "jobs/report/run_notes.hpp"
 #include "jobs/run_config.hpp"
 
 namespace meshfold::jobs {
@@ -21,7 +21,7 @@ struct ClosingInputs {
   const Folds& folds;
   const models::HeadConfig& head;
   const SubmissionFormat& submission;
-  const Facts& facts;
+  const RunNotes& notes;  ///< as written at the start
 };
 
 /// All folds have finished: checks the out-of-fold predictions, scores them beside the trivial predictor, writes
@@ -29,7 +29,9 @@ struct ClosingInputs {
 /// alone; throws what goes wrong. `results[k]` is fold k.
 void close_cross_validation(const ClosingInputs& inputs, const std::vector<JobResult>& results, Console& console);
 
-/// The end of `train`: exports the model, writes report.html, prints scores and paths. Rank 0 alone.
-void close_training(const RunConfig& config, const JobResult& result, const Facts& facts, Console& console);
+/// The end of `train`: exports the model, writes validation.csv (if there are validation rows) and report.html, prints
+/// scores and paths. Rank 0 alone.
+void close_training(const RunConfig& config, const data::Dataset& training, const JobResult& result, RunNotes notes,
+                    Console& console);
 
 }  // namespace meshfold::jobs

@@ -16,7 +16,9 @@
 #include "jobs/cv/job_setup.hpp"
 #include "jobs/cv/placement.hpp"
 #include "jobs/cv/run_outcome.hpp"
+#include "jobs/cv/startup_facts.hpp"
 #include "jobs/prepare/dataset_cache.hpp"
+#include "jobs/report/run_state.hpp"
 #include "jobs/train/trainer.hpp"
 
 namespace meshfold::jobs {
@@ -47,6 +49,7 @@ class CrossValidation {
     place();
     inspect_model();
     environment_.console.table("cross-validation", facts_);
+    note_start();
     find_finished();
     const auto outcomes = train_folds();
     if (const auto code = conclude(outcomes, environment_.console)) return *code;
@@ -132,6 +135,18 @@ class CrossValidation {
     check_mesh(config_.mesh, sizes);
     for (const int size : sizes) resolve_parts(config_.training, training_->dataset, size);  // its ConfigError now
     facts_.emplace_back("rank groups", layout);
+    dist::agree(*world_, "note the rank groups", [&] {
+      if (speaks()) note_groups(run_, jobs_by_group());
+    });
+  }
+
+  std::vector<std::vector<std::string>> jobs_by_group() const {
+    std::vector<std::vector<std::string>> jobs;
+    for (const auto& group : groups_) {
+      auto& names = jobs.emplace_back();
+      for (const int fold : group.folds) names.push_back(plans_[static_cast<std::size_t>(fold)].name);
+    }
+    return jobs;
   }
 
   /// Rank 0 loads the model once before any training, so that a bad directory costs seconds; the others learn of it by
@@ -148,6 +163,14 @@ class CrossValidation {
     std::ranges::move(step_facts(config_, training_->dataset, plans_.front().training_rows.size(),
                                  static_cast<int>(largest.ranks.size())),
                       std::back_inserter(facts_));
+  }
+
+  void note_start() {
+    dist::agree(*world_, "note what the report needs", [&] {
+      if (!speaks()) return;
+      notes_ = start_notes("cv", config_, head_, facts_, training_->dataset);
+      write_notes(run_, notes_);
+    });
   }
 
   /// Rank 0 decides which folds have finished, so that all ranks act alike even if a file changes under them.
@@ -219,7 +242,7 @@ class CrossValidation {
         results.push_back(std::move(*result));
       }
       const auto* test = test_ ? &test_->dataset : nullptr;
-      close_cross_validation({config_, training_->dataset, test, folds_, head_, submission_, facts_}, results,
+      close_cross_validation({config_, training_->dataset, test, folds_, head_, submission_, notes_}, results,
                              environment_.console);
     });
   }
@@ -230,6 +253,7 @@ class CrossValidation {
   std::unique_ptr<dist::ProcessGroup> world_;
   Facts facts_;  ///< the start-up table; complete on rank 0
   std::optional<PreparedDataset> training_, test_;
+  RunNotes notes_;  ///< rank 0 only
   models::HeadConfig head_;
   SubmissionFormat submission_;  ///< rank 0 only
   Folds folds_;

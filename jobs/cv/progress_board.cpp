@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "jobs/report/metrics_log.hpp"
+#include "jobs/report/run_state.hpp"
 
 namespace meshfold::jobs {
 
@@ -20,6 +21,7 @@ void ProgressBoard::refresh() {
 void ProgressBoard::refresh_now() {
   if (!speaks_) return;
   next_ = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+  touch_state(run_);
   std::string line;
   double samples_per_s = 0;
   for (auto& job : jobs_) line += (line.empty() ? "" : " | ") + show(job, samples_per_s);

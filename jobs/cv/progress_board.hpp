@@ -10,8 +10,8 @@
 namespace meshfold::jobs {
 
 /// Keeps rank 0's progress line up to date with all jobs of the run, those of other ranks too: it reads their
-/// metrics.jsonl (and done.json) from the run directory, so that nothing is sent between jobs. On other ranks it does
-/// nothing.
+/// metrics.jsonl (and done.json) from the run directory, so that nothing is sent between jobs; each look is also the
+/// run's sign of life for `meshfold status`. On other ranks it does nothing.
 class ProgressBoard {
  public:
   ProgressBoard(Console& console, int rank, std::filesystem::path run, const std::vector<std::string>& job_names);

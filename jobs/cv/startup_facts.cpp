@@ -134,4 +134,15 @@ Facts step_facts(const RunConfig& config, const data::Dataset& dataset, std::siz
   return {{"steps a job", text}, {"optimizer", optimizer}, {"schedule", schedule}};
 }
 
+RunNotes start_notes(const std::string& command, const RunConfig& config, const models::HeadConfig& head,
+                     const Facts& facts, const data::Dataset& training) {
+  RunNotes notes;
+  notes.command = command;
+  notes.task = head.task;
+  notes.labels = head.labels;
+  notes.facts = facts;
+  notes.lengths = count_lengths(training, static_cast<std::size_t>(config.tokenizer.max_length));
+  return notes;
+}
+
 }  // namespace meshfold::jobs

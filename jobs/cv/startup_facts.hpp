@@ -6,6 +6,7 @@
 
 #include "dist/process_group.hpp"
 #include "jobs/prepare/dataset_cache.hpp"
+#include "jobs/report/run_notes.hpp"
 #include "jobs/run_config.hpp"
 #include "models/model.hpp"
 
@@ -24,6 +25,10 @@ Facts model_facts(const RunConfig& config, const models::LoadedModel& loaded);
 
 /// Steps, batch and packs of jobs with `num_rows` training rows on `data_ranks` ranks, and the optimizer.
 Facts step_facts(const RunConfig& config, const data::Dataset& dataset, std::size_t num_rows, int data_ranks);
+
+/// What the report will need of a run's start.
+RunNotes start_notes(const std::string& command, const RunConfig& config, const models::HeadConfig& head,
+                     const Facts& facts, const data::Dataset& training);
 
 /// 23,703
 std::string with_separators(std::uint64_t number);

@@ -12,7 +12,9 @@
 #include "jobs/cv/job.hpp"
 #include "jobs/cv/job_setup.hpp"
 #include "jobs/cv/run_outcome.hpp"
+#include "jobs/cv/startup_facts.hpp"
 #include "jobs/prepare/dataset_cache.hpp"
+#include "jobs/report/run_state.hpp"
 
 namespace meshfold::jobs {
 namespace {
@@ -66,6 +68,12 @@ ExitCode run_training(const RunConfig& config, RunEnvironment& environment) {
     std::ranges::move(model_facts(config, loaded), std::back_inserter(facts));
   });
   environment.console.table("training", facts);
+  RunNotes notes;
+  dist::agree(*world, "note what the report needs", [&] {
+    if (!speaks) return;
+    notes = start_notes("train", config, head, facts, training.dataset);
+    write_notes(run, notes);
+  });
 
   std::string finished = "no";
   dist::agree(*world, "look for a finished training", [&] {
@@ -76,6 +84,9 @@ ExitCode run_training(const RunConfig& config, RunEnvironment& environment) {
   if (world->broadcast_bytes(finished, 0) == "no") {
     const dist::Mesh mesh(environment.mpi.world(), {world->size(), 1, 1}, plan.name);
     ProgressBoard board(environment.console, world->rank(), run, {plan.name});
+    dist::agree(*world, "note the job", [&] {
+      if (speaks) note_groups(run, {{plan.name}});
+    });
     const auto outcome = run_job(plan, {config, training.dataset, nullptr, head, origin}, mesh, board, environment);
     board.refresh_now();
     if (outcome.state == JobState::kBadNumbers) throw BadNumbersError(outcome.message);
@@ -92,7 +103,7 @@ ExitCode run_training(const RunConfig& config, RunEnvironment& environment) {
     std::string note;
     const auto result = read_result(run / plan.name, origin, note);
     if (!result) throw StorageError("train has finished, but its result cannot be read back. " + note);
-    close_training(config, *result, facts, environment.console);
+    close_training(config, training.dataset, *result, std::move(notes), environment.console);
   });
   return ExitCode::kDone;
 }

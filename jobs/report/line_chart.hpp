@@ -26,10 +26,4 @@ struct LineChart {
 /// tooltip. A chart without points says so.
 std::string render_svg(const LineChart& chart);
 
-/// `text` with the characters that mean something in HTML written as entities.
-std::string html_escaped(const std::string& text);
-
-/// Five significant digits without trailing zeros; "n/a" if not finite.
-std::string short_number(double value);
-
 }  // namespace meshfold::jobs

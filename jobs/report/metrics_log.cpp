@@ -8,13 +8,13 @@
 #include <cerrno>
 #include <cmath>
 #include <cstring>
-#include <ctime>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string_view>
 
 #include "jobs/error.hpp"
+#include "jobs/report/utc_time.hpp"
 
 namespace meshfold::jobs {
 namespace {
@@ -27,15 +27,6 @@ constexpr const char* kFileName = "metrics.jsonl";
 constexpr std::streamoff kTailBytes = 256 * 1024;
 // An evaluation's other fields; what remains are its metrics.
 constexpr std::array kEvaluationFields = {"kind", "time", "fold", "step", "epoch", "best", "seconds"};
-
-std::string utc_now() {
-  const std::time_t now = std::time(nullptr);
-  std::tm utc{};
-  gmtime_r(&now, &utc);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return text;
-}
 
 Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
@@ -108,7 +99,10 @@ MetricsHistory history_of(std::istream& lines) {
   for (std::string text; std::getline(lines, text);) {
     const auto line = parsed(text);
     if (!line) continue;
-    if ((*line)["kind"] == "train") history.steps.push_back(step_of(*line));
+    if ((*line)["kind"] == "train") {
+      history.steps.push_back(step_of(*line));
+      history.step_times.push_back(time_of_utc(line->value("time", "")));
+    }
     if ((*line)["kind"] == "eval") history.evaluations.push_back(evaluation_of(*line));
   }
   return history;

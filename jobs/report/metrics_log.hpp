@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
@@ -43,6 +44,7 @@ class MetricsLog final : public TrainListener {
 /// are no JSON object (the torn last one of a killed process) are passed over.
 struct MetricsHistory {
   std::vector<StepReport> steps;
+  std::vector<std::optional<std::chrono::system_clock::time_point>> step_times;  ///< [step] when it was written
   std::vector<EvaluationReport> evaluations;
 };
 MetricsHistory read_history(const std::filesystem::path& job_directory);

@@ -1,0 +1,89 @@
+#include "launcher/local_command.hpp"
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+
+#include "jobs/report/console.hpp"
+#include "jobs/report/html_report.hpp"
+#include "jobs/report/run_status.hpp"
+#include "launcher/checkpoint_command.hpp"
+#include "launcher/options.hpp"
+
+namespace meshfold::launcher {
+namespace {
+
+using jobs::ExitCode;
+
+/// Open MPI's, PMIx's and Slurm's number of this process in its job; without any of them it is alone.
+bool is_first_process() {
+  for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID"}) {
+    if (const char* rank = std::getenv(name)) return std::string(rank) == "0";
+  }
+  return true;
+}
+
+void print(const std::string& text) { std::fputs(text.c_str(), stdout); }
+
+ExitCode run_status(const CommandLine& line, jobs::Console& console) {
+  if (line.words.size() != 1) throw jobs::ConfigError("usage: meshfold status DIR [--format text|json]");
+  if (!line.format.empty() && line.format != "text" && line.format != "json") {
+    throw jobs::ConfigError("--format " + line.format + ": expects text or json");
+  }
+  const auto status = jobs::status_of(line.words.front(), std::chrono::system_clock::now());
+  if (line.format == "json") {
+    print(jobs::status_as_json(status) + "\n");
+  } else {
+    jobs::print_status(status, console);
+  }
+  return ExitCode::kDone;
+}
+
+ExitCode run_report(const CommandLine& line, jobs::Console& console) {
+  if (line.words.size() != 1) throw jobs::ConfigError("usage: meshfold report DIR [--output FILE]");
+  const std::filesystem::path run = line.words.front();
+  const auto file = line.output.empty() ? run / "report.html" : std::filesystem::path(line.output);
+  jobs::write_html_report(file, jobs::read_run(run));
+  console.say("written: " + file.string());
+  return ExitCode::kDone;
+}
+
+ExitCode run(const CommandLine& line) {
+  jobs::Console console(0, stdout, jobs::Console::Style::kPlain);
+  if (line.command->name == "checkpoint") return run_checkpoint_command(line.words, console);
+  if (line.command->name == "status") return run_status(line, console);
+  if (line.command->name == "report") return run_report(line, console);
+  print(options_as_markdown());
+  return ExitCode::kDone;
+}
+
+std::string help(const CommandLine& line) {
+  if (line.command == nullptr || !line.command->takes_options) return general_help();
+  return "meshfold " + line.command->name + ": " + line.command->summary + "\n" + help_of_command(line.command->name);
+}
+
+}  // namespace
+
+std::optional<ExitCode> run_local_command(int argc, const char* const* argv) {
+  CommandLine line;
+  try {
+    line = parse_command_line(argc, argv);
+  } catch (const jobs::ConfigError&) {
+    return std::nullopt;  // said once, by the ranks together
+  }
+  const bool only_prints = line.version || line.help || line.command == nullptr;
+  if (!only_prints && line.command->processes == Command::Processes::kAny) return std::nullopt;
+  if (!is_first_process()) return ExitCode::kDone;
+  try {
+    if (!only_prints) return run(line);
+    print(line.version ? "meshfold " MESHFOLD_VERSION "\n" : help(line));
+    return ExitCode::kDone;
+  } catch (const std::exception& error) {
+    std::fflush(stdout);
+    std::fprintf(stderr, "meshfold: %s\n", error.what());
+    return jobs::exit_code_of(error);
+  }
+}
+
+}  // namespace meshfold::launcher
