@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "models/bert.hpp"
+#include "models/deberta.hpp"
 #include "models/model_directory_json.hpp"
 
 namespace meshfold::models {
@@ -33,8 +34,29 @@ const std::vector<Architecture>& architectures() {
            [](const ConfigJson& config, const DropoutOverrides& dropout) {
              return make_bert_backbone(read_bert_config(config), dropout);
            }},
+      {.model_type = "deberta-v2",
+       .prefix = "deberta.",
+       .backbone_class = "DebertaV2Model",
+       .classifier_class = "DebertaV2ForSequenceClassification",
+       .pooler = "pooler.dense",
+       .classifier_dropout_key = "cls_dropout",
+       .beside_backbone = {"cls.", "classifier.", "pooler.", "lm_predictions.", "mask_predictions."},
+       .ignorable = {"cls.predictions.", "lm_predictions.", "mask_predictions.", "deberta.embeddings.position_ids",
+                     "deberta.embeddings.position_embeddings."},
+       .make_backbone =
+           [](const ConfigJson& config, const DropoutOverrides& dropout) {
+             return make_deberta_backbone(read_deberta_config(config), dropout);
+           }},
   };
   return table;
+}
+
+/// Relatives of the supported kinds that people name by mistake: why not, and what instead.
+std::string advice_for(std::string_view model_type) {
+  if (model_type == "deberta")
+    return "; DeBERTa v1 has other attention and other tensors, DeBERTa-v3 models are deberta-v2";
+  if (model_type == "funnel") return "; Funnel shortens its sequences from block to block";
+  return "";
 }
 
 }  // namespace
@@ -59,7 +81,7 @@ const Architecture& architecture_of(const ConfigJson& config) {
     supported += (supported.empty() ? "" : ", ") + architecture.model_type;
   }
   if (!type) config.fail("lacks key 'model_type'; supported: " + supported);
-  config.fail("model_type '" + *type + "' is not supported; supported: " + supported);
+  config.fail("model_type '" + *type + "' is not supported; supported: " + supported + advice_for(*type));
 }
 
 }  // namespace meshfold::models

@@ -3,40 +3,32 @@
 #include <string>
 #include <vector>
 
-#include "models/ops/ops.hpp"
+#include "models/encoder_layer.hpp"
 #include "models/sequence_model.hpp"
 
 namespace meshfold::models {
 namespace {
 
 struct LayerParameters {
-  LinearParameters query_key_value, attention_output, intermediate, output;
-  NormParameters attention_norm, output_norm;
+  LinearParameters query_key_value;
+  EncoderLayerParameters behind_attention;
 };
 
 std::string layer_prefix(std::int64_t layer) { return "bert.encoder.layer." + std::to_string(layer) + "."; }
 
-void declare_layer(ParameterDeclaration& declare, const BertConfig& config, std::int64_t layer) {
+void declare_layer(ParameterDeclaration& declare, const EncoderLayerConfig& config, std::int64_t layer) {
   const std::string prefix = layer_prefix(layer);
   const std::int64_t hidden = config.hidden_size;
   const char* const projections[] = {"attention.self.query", "attention.self.key", "attention.self.value"};
   for (const char* name : projections) declare.weight(prefix + name, hidden, hidden, ComputeCopy::kYes);
   for (const char* name : projections) declare.bias(prefix + name, hidden);
-  declare.linear(prefix + "attention.output.dense", hidden, hidden, ComputeCopy::kYes);
-  declare.norm(prefix + "attention.output.LayerNorm", hidden);
-  declare.linear(prefix + "intermediate.dense", config.intermediate_size, hidden, ComputeCopy::kYes);
-  declare.linear(prefix + "output.dense", hidden, config.intermediate_size, ComputeCopy::kYes);
-  declare.norm(prefix + "output.LayerNorm", hidden);
+  declare_encoder_layer(declare, config, prefix);
 }
 
 LayerParameters find_layer(const ParameterStore& store, std::int64_t layer) {
   const std::string prefix = layer_prefix(layer), self = prefix + "attention.self.";
   return {.query_key_value = find_fused_linear(store, {self + "query", self + "key", self + "value"}),
-          .attention_output = find_linear(store, prefix + "attention.output.dense"),
-          .intermediate = find_linear(store, prefix + "intermediate.dense"),
-          .output = find_linear(store, prefix + "output.dense"),
-          .attention_norm = find_linear(store, prefix + "attention.output.LayerNorm"),
-          .output_norm = find_linear(store, prefix + "output.LayerNorm")};
+          .behind_attention = find_encoder_layer(store, prefix)};
 }
 
 class BertBackbone final : public Backbone {
@@ -44,7 +36,9 @@ class BertBackbone final : public Backbone {
   BertBackbone(const BertConfig& config, const DropoutOverrides& dropout)
       : config_(config),
         hidden_dropout_(dropout.hidden.value_or(config.hidden_dropout)),
-        attention_dropout_(dropout.attention.value_or(config.attention_dropout)) {}
+        attention_dropout_(dropout.attention.value_or(config.attention_dropout)),
+        layer_config_{config.hidden_size, config.intermediate_size, config.hidden_activation, config.layer_norm_epsilon,
+                      hidden_dropout_} {}
 
   void declare(ParameterDeclaration& declare) const override;
   void bind(const ParameterStore& store) override;
@@ -61,12 +55,9 @@ class BertBackbone final : public Backbone {
   std::string description() const override { return "BERT, " + shape_in_words(shape()); }
 
  private:
-  ops::DropoutSite hidden_dropout(std::int64_t site) const {
-    return {hidden_dropout_, static_cast<std::uint16_t>(site)};
-  }
-
   BertConfig config_;
   double hidden_dropout_, attention_dropout_;
+  EncoderLayerConfig layer_config_;
   ParameterView words_, positions_, segments_;
   NormParameters embedding_norm_;
   std::vector<LayerParameters> layers_;
@@ -78,7 +69,7 @@ void BertBackbone::declare(ParameterDeclaration& declare) const {
   declare.weight(embeddings + "position_embeddings", config_.max_positions, config_.hidden_size, ComputeCopy::kNo);
   declare.weight(embeddings + "token_type_embeddings", config_.num_segments, config_.hidden_size, ComputeCopy::kNo);
   declare.norm(embeddings + "LayerNorm", config_.hidden_size);
-  for (std::int64_t layer = 0; layer < config_.num_layers; ++layer) declare_layer(declare, config_, layer);
+  for (std::int64_t layer = 0; layer < config_.num_layers; ++layer) declare_layer(declare, layer_config_, layer);
 }
 
 void BertBackbone::bind(const ParameterStore& store) {
@@ -92,28 +83,18 @@ void BertBackbone::bind(const ParameterStore& store) {
 
 LayerStream BertBackbone::embed(const PackedInput& input, const ForwardContext& context) const {
   return {ops::embed(input, words_, positions_, segments_, embedding_norm_.weight, embedding_norm_.bias,
-                     config_.layer_norm_epsilon, hidden_dropout(0), context),
+                     config_.layer_norm_epsilon, {hidden_dropout_, 0}, context),
           {}};
 }
 
 LayerStream BertBackbone::layer(const LayerStream& stream, std::int64_t index, const PackedInput& input,
                                 const ForwardContext& context) const {
-  using ops::Activation;
   const LayerParameters& p = layers_[static_cast<std::size_t>(index)];
-  const double epsilon = config_.layer_norm_epsilon;
   const at::Tensor qkv =
-      ops::linear(stream.hidden, p.query_key_value.weight, p.query_key_value.bias, Activation::kNone, context);
+      ops::linear(stream.hidden, p.query_key_value.weight, p.query_key_value.bias, ops::Activation::kNone, context);
   const at::Tensor mixed =
       ops::attention(qkv, config_.num_heads, {attention_dropout_, static_cast<std::uint16_t>(index)}, input, context);
-  const at::Tensor projected =
-      ops::linear(mixed, p.attention_output.weight, p.attention_output.bias, Activation::kNone, context);
-  const at::Tensor attended = ops::add_norm(projected, stream.hidden, p.attention_norm.weight, p.attention_norm.bias,
-                                            epsilon, hidden_dropout(1 + 2 * index), input, context);
-  const at::Tensor expanded =
-      ops::linear(attended, p.intermediate.weight, p.intermediate.bias, config_.hidden_activation, context);
-  const at::Tensor contracted = ops::linear(expanded, p.output.weight, p.output.bias, Activation::kNone, context);
-  return {ops::add_norm(contracted, attended, p.output_norm.weight, p.output_norm.bias, epsilon,
-                        hidden_dropout(2 + 2 * index), input, context),
+  return {encoder_layer(mixed, stream.hidden, p.behind_attention, layer_config_, index, input, context),
           stream.relative};
 }
 

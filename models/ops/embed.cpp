@@ -1,6 +1,7 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -13,13 +14,16 @@
 namespace meshfold::models::ops {
 namespace {
 
-/// The rows of one table that a pack uses.
+/// The rows of one table that a pack uses; a model without that table has none.
 struct Lookup {
   const std::int64_t* indices;
   const float* table;
+
+  const float* row(std::int64_t t, std::int64_t width) const { return table ? table + indices[t] * width : nullptr; }
 };
 
 Lookup checked_lookup(const char* what, const at::Tensor& indices, const ParameterView& table) {
+  if (!table.value.defined()) return {nullptr, nullptr};
   const auto* values = indices.const_data_ptr<std::int64_t>();
   for (std::int64_t t = 0; t < indices.numel(); ++t) {
     if (values[t] < 0 || values[t] >= table.value.size(0)) {
@@ -34,17 +38,21 @@ Lookup checked_lookup(const char* what, const at::Tensor& indices, const Paramet
 at::Tensor sum_of_rows(const PackedInput& input, const ParameterView& words, const ParameterView& positions,
                        const ParameterView& segments) {
   const Lookup word = checked_lookup("token id", input.token_ids, words);
-  const Lookup position = checked_lookup("position", input.positions, positions);
-  const Lookup segment = checked_lookup("segment", input.segments, segments);
+  const Lookup others[] = {checked_lookup("position", input.positions, positions),
+                           checked_lookup("segment", input.segments, segments)};
   const std::int64_t width = words.value.size(1);
   const at::Tensor sum = at::empty({input.num_tokens(), width}, words.value.options());
-  float* out = sum.mutable_data_ptr<float>();
+  float* const sums = sum.mutable_data_ptr<float>();
   for_each_chunk(input.num_tokens(), [&](std::int64_t, std::int64_t begin, std::int64_t end) {
     for (std::int64_t t = begin; t < end; ++t) {
-      const float* a = word.table + word.indices[t] * width;
-      const float* b = position.table + position.indices[t] * width;
-      const float* c = segment.table + segment.indices[t] * width;
-      for (std::int64_t i = 0; i < width; ++i) out[t * width + i] = a[i] + b[i] + c[i];
+      const float* first = word.row(t, width);
+      float* out = sums + t * width;
+      std::copy(first, first + width, out);
+      for (const Lookup& lookup : others) {
+        const float* row = lookup.row(t, width);
+        if (!row) continue;
+        for (std::int64_t i = 0; i < width; ++i) out[i] += row[i];
+      }
     }
   });
   return sum;
@@ -72,8 +80,8 @@ at::Tensor embed(const PackedInput& input, const ParameterView& words, const Par
     sink->add(gamma, gradients.gamma);
     sink->add(beta, gradients.beta);
     sink->add_rows(words, input.token_ids, gradients.base);
-    sink->add_rows(positions, input.positions, gradients.base);
-    sink->add_rows(segments, input.segments, gradients.base);
+    if (positions.value.defined()) sink->add_rows(positions, input.positions, gradients.base);
+    if (segments.value.defined()) sink->add_rows(segments, input.segments, gradients.base);
     return {};
   };
   return attach_backward(y, {}, "EmbedBackward", backward);

@@ -33,7 +33,8 @@ at::Tensor add_norm(const at::Tensor& x, const at::Tensor& residual, const Param
                     const ParameterView& beta, double epsilon, const DropoutSite& dropout, const PackedInput& input,
                     const ForwardContext& context);
 
-/// dropout(LayerNorm(word[token] + position[pos] + segment[seg])), fp32 [T, H].
+/// dropout(LayerNorm(word[token] + position[pos] + segment[seg])), fp32 [T, H]. Positions and segments may be undefined:
+/// the model has none.
 at::Tensor embed(const PackedInput& input, const ParameterView& words, const ParameterView& positions,
                  const ParameterView& segments, const ParameterView& gamma, const ParameterView& beta, double epsilon,
                  const DropoutSite& dropout, const ForwardContext& context);

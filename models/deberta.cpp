@@ -1,0 +1,156 @@
+#include "models/deberta.hpp"
+
+#include <string>
+#include <vector>
+
+#include "models/encoder_layer.hpp"
+#include "models/ops/relative_embeddings.hpp"
+
+namespace meshfold::models {
+namespace {
+
+constexpr std::int64_t kLongestCounted = std::int64_t{1} << 20;  // a query has 20 bits in the counter of its draws
+const std::string kEmbeddings = "deberta.embeddings.", kEncoder = "deberta.encoder.";
+
+struct LayerParameters {
+  LinearParameters query_key_value;
+  LinearParameters positions;  ///< of relative embeddings: query side, key side, or both as one matrix
+  EncoderLayerParameters behind_attention;
+};
+
+std::string layer_prefix(std::int64_t layer) { return kEncoder + "layer." + std::to_string(layer) + "."; }
+
+/// The layers that project relative embeddings, query side first.
+std::vector<std::string> position_projections(const DebertaConfig& config, const std::string& self) {
+  std::vector<std::string> names;
+  const bool shared = config.share_position_projections;
+  if (config.attention.position_to_content) names.push_back(self + (shared ? "query_proj" : "pos_query_proj"));
+  if (config.attention.content_to_position) names.push_back(self + (shared ? "key_proj" : "pos_key_proj"));
+  return names;
+}
+
+class DebertaBackbone final : public Backbone {
+ public:
+  DebertaBackbone(const DebertaConfig& config, const DropoutOverrides& dropout)
+      : config_(config),
+        hidden_dropout_(dropout.hidden.value_or(config.hidden_dropout)),
+        attention_dropout_(dropout.attention.value_or(config.attention_dropout)),
+        layer_config_{config.hidden_size, config.intermediate_size, config.hidden_activation, config.layer_norm_epsilon,
+                      hidden_dropout_} {}
+
+  void declare(ParameterDeclaration& declare) const override;
+  void bind(const ParameterStore& store) override;
+  LayerStream embed(const PackedInput& input, const ForwardContext& context) const override;
+  LayerStream layer(const LayerStream& stream, std::int64_t index, const PackedInput& input,
+                    const ForwardContext& context) const override;
+  BackboneShape shape() const override {
+    return {config_.num_layers, config_.hidden_size, config_.attention.num_heads, config_.vocabulary_size,
+            config_.position_biased_input ? config_.max_positions : kLongestCounted};
+  }
+  PoolerConfig pooler() const override { return {"pooler.dense", config_.pooler_activation, config_.pooler_dropout}; }
+  DropoutOverrides dropout() const override { return {hidden_dropout_, attention_dropout_}; }
+  double classifier_dropout() const override { return config_.classifier_dropout.value_or(hidden_dropout_); }
+  double initializer_range() const override { return config_.initializer_range; }
+  std::string description() const override { return "DeBERTa, " + shape_in_words(shape()); }
+
+ private:
+  void declare_layer(ParameterDeclaration& declare, std::int64_t layer) const;
+  LayerParameters find_layer(const ParameterStore& store, std::int64_t layer) const;
+  ops::SlotRows slot_rows(const PackedInput& input) const;
+
+  DebertaConfig config_;
+  double hidden_dropout_, attention_dropout_;
+  EncoderLayerConfig layer_config_;
+  ParameterView words_, positions_, segments_, relative_;
+  NormParameters embedding_norm_, relative_norm_;
+  std::vector<LayerParameters> layers_;
+};
+
+void DebertaBackbone::declare(ParameterDeclaration& declare) const {
+  const std::int64_t hidden = config_.hidden_size;
+  declare.weight(kEmbeddings + "word_embeddings", config_.vocabulary_size, hidden, ComputeCopy::kNo);
+  if (config_.position_biased_input)
+    declare.weight(kEmbeddings + "position_embeddings", config_.max_positions, hidden, ComputeCopy::kNo);
+  if (config_.num_segments > 0)
+    declare.weight(kEmbeddings + "token_type_embeddings", config_.num_segments, hidden, ComputeCopy::kNo);
+  declare.norm(kEmbeddings + "LayerNorm", hidden);
+  if (config_.relative_attention)
+    declare.weight(kEncoder + "rel_embeddings", 2 * config_.attention.buckets.span(), hidden, ComputeCopy::kNo);
+  if (config_.norm_relative_embeddings) declare.norm(kEncoder + "LayerNorm", hidden);
+  for (std::int64_t layer = 0; layer < config_.num_layers; ++layer) declare_layer(declare, layer);
+}
+
+void DebertaBackbone::declare_layer(ParameterDeclaration& declare, std::int64_t layer) const {
+  const std::string prefix = layer_prefix(layer), self = prefix + "attention.self.";
+  const std::int64_t hidden = config_.hidden_size;
+  const auto declare_fused = [&](const std::vector<std::string>& names) {
+    for (const std::string& name : names) declare.weight(name, hidden, hidden, ComputeCopy::kYes);
+    for (const std::string& name : names) declare.bias(name, hidden);
+  };
+  declare_fused({self + "query_proj", self + "key_proj", self + "value_proj"});
+  if (!config_.share_position_projections) declare_fused(position_projections(config_, self));
+  declare_encoder_layer(declare, layer_config_, prefix);
+}
+
+LayerParameters DebertaBackbone::find_layer(const ParameterStore& store, std::int64_t layer) const {
+  const std::string prefix = layer_prefix(layer), self = prefix + "attention.self.";
+  LayerParameters parameters;
+  parameters.query_key_value = find_fused_linear(store, {self + "query_proj", self + "key_proj", self + "value_proj"});
+  if (config_.attention.has_positions())
+    parameters.positions = find_fused_linear(store, position_projections(config_, self));
+  parameters.behind_attention = find_encoder_layer(store, prefix);
+  return parameters;
+}
+
+void DebertaBackbone::bind(const ParameterStore& store) {
+  words_ = store.view(kEmbeddings + "word_embeddings.weight");
+  if (config_.position_biased_input) positions_ = store.view(kEmbeddings + "position_embeddings.weight");
+  if (config_.num_segments > 0) segments_ = store.view(kEmbeddings + "token_type_embeddings.weight");
+  embedding_norm_ = find_linear(store, kEmbeddings + "LayerNorm");
+  if (config_.relative_attention) relative_ = store.view(kEncoder + "rel_embeddings.weight");
+  if (config_.norm_relative_embeddings) relative_norm_ = find_linear(store, kEncoder + "LayerNorm");
+  layers_.clear();
+  for (std::int64_t layer = 0; layer < config_.num_layers; ++layer) layers_.push_back(find_layer(store, layer));
+}
+
+ops::SlotRows DebertaBackbone::slot_rows(const PackedInput& input) const {
+  const ops::RelativeSlots slots(config_.attention.buckets, ops::longest_input(input));
+  return {slots.first(), slots.count()};
+}
+
+LayerStream DebertaBackbone::embed(const PackedInput& input, const ForwardContext& context) const {
+  LayerStream stream;
+  stream.hidden = ops::embed(input, words_, positions_, segments_, embedding_norm_.weight, embedding_norm_.bias,
+                             config_.layer_norm_epsilon, {hidden_dropout_, 0}, context);
+  if (config_.attention.has_positions()) {
+    stream.relative = ops::relative_embeddings(relative_, slot_rows(input), relative_norm_.weight, relative_norm_.bias,
+                                               config_.layer_norm_epsilon, context);
+  }
+  return stream;
+}
+
+LayerStream DebertaBackbone::layer(const LayerStream& stream, std::int64_t index, const PackedInput& input,
+                                   const ForwardContext& context) const {
+  using ops::Activation;
+  const LayerParameters& p = layers_[static_cast<std::size_t>(index)];
+  at::Tensor positions;
+  if (stream.relative.defined()) {
+    const ops::DropoutSite site{hidden_dropout_, static_cast<std::uint16_t>(1 + 2 * index)};
+    const at::Tensor relative = ops::dropout_slots(stream.relative, slot_rows(input), site, context);
+    positions = ops::linear(relative, p.positions.weight, p.positions.bias, Activation::kNone, context);
+  }
+  const at::Tensor qkv =
+      ops::linear(stream.hidden, p.query_key_value.weight, p.query_key_value.bias, Activation::kNone, context);
+  const at::Tensor mixed = ops::disentangled_attention(
+      qkv, positions, config_.attention, {attention_dropout_, static_cast<std::uint16_t>(index)}, input, context);
+  return {encoder_layer(mixed, stream.hidden, p.behind_attention, layer_config_, index, input, context),
+          stream.relative};
+}
+
+}  // namespace
+
+std::unique_ptr<Backbone> make_deberta_backbone(const DebertaConfig& config, const DropoutOverrides& dropout) {
+  return std::make_unique<DebertaBackbone>(config, dropout);
+}
+
+}  // namespace meshfold::models
