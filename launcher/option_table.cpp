@@ -1,5 +1,6 @@
 #include "launcher/option_value.hpp"
 #include "launcher/options.hpp"
+#include "models/ops/instruction_set.hpp"
 
 namespace meshfold::launcher {
 namespace {
@@ -176,11 +177,11 @@ Option precision() {
   const Names<Precision> names = {{"fp32", Precision::kFp32}, {"bf16", Precision::kBf16}};
   Option option =
       choice("precision.compute", MEMBER(precision), names, Kind::kTraining, kComputing,
-             "matrix products; auto takes bf16 where the first rank's CPU multiplies bf16 natively, else fp32");
+             "matrix products; auto takes bf16 where the first rank's CPU multiplies bf16 faster, else fp32");
   option.type += " | auto";
   option.set = [plain = option.set](RunConfig& config, const std::string& value) {
     if (value != "fp32" && value != "bf16" && value != "auto") throw std::invalid_argument("one of fp32 | bf16 | auto");
-    plain(config, value != "auto" ? value : cpu_multiplies_bf16() ? "bf16" : "fp32");
+    plain(config, value != "auto" ? value : models::ops::multiplies_bf16_faster() ? "bf16" : "fp32");
   };
   return option;
 }

@@ -42,7 +42,4 @@ std::string options_as_markdown();
 /// Every option's value, in table order.
 std::vector<jobs::ResolvedOption> resolved_options(const jobs::RunConfig& config);
 
-/// Whether this CPU multiplies bf16 natively (AVX512-BF16 or AMX-BF16): what precision.compute = auto asks.
-bool cpu_multiplies_bf16();
-
 }  // namespace meshfold::launcher

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "models/ops/matmul.hpp"
+
 namespace meshfold::models {
 namespace {
 
@@ -35,10 +37,6 @@ void add_rows_in_order(const at::Tensor& table, const at::Tensor& indices, const
   at::parallel_for(0, width, columns, [&](std::int64_t begin, std::int64_t end) {
     add_row_columns(target, width, index, source, num_rows, begin, end);
   });
-}
-
-at::Tensor as_float(const at::Tensor& tensor) {
-  return tensor.scalar_type() == at::kFloat ? tensor : tensor.to(at::kFloat);
 }
 
 }  // namespace
@@ -152,10 +150,8 @@ std::pair<at::Tensor, GradientAccumulator::SlotState> GradientAccumulator::claim
 void GradientAccumulator::add_product(const ParameterView& weight, const at::Tensor& output_gradient,
                                       const at::Tensor& input) {
   auto [slot, state] = claim(weight);
-  // bf16 is widened first: sums stay fp32, and oneDNN's bf16 product is slower than sgemm where the CPU has no bf16
-  // instructions.
-  const at::Tensor left = as_float(output_gradient).t(), right = as_float(input);
-  at::addmm_out(slot, slot, left, right, /*beta=*/state == SlotState::kHoldsSum ? 1 : 0, /*alpha=*/1);
+  ops::add_weight_gradient(slot, state == SlotState::kHoldsSum ? ops::Before::kSum : ops::Before::kNothing,
+                           output_gradient.contiguous(), input.contiguous());
 }
 
 void GradientAccumulator::add(const ParameterView& parameter, const at::Tensor& gradient) {

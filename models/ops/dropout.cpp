@@ -103,7 +103,102 @@ MESHFOLD_TARGET_AVX2 void fill_multipliers_avx2(const DropoutDraws& draws, float
   }
   for (; i < total; ++i) fill_group(draws, i, out + 8 * i);
 }
+
+namespace {
+
+MESHFOLD_TARGET_AVX512 inline void multiply(__m512i a, std::uint32_t b, __m512i& high, __m512i& low) {
+  const __m512i factor = _mm512_set1_epi32(static_cast<int>(b));
+  const __m512i even = _mm512_mul_epu32(a, factor);
+  const __m512i odd = _mm512_mul_epu32(_mm512_srli_epi64(a, 32), factor);
+  high = _mm512_mask_blend_epi32(0xAAAA, _mm512_srli_epi64(even, 32), odd);
+  low = _mm512_mask_blend_epi32(0xAAAA, even, _mm512_slli_epi64(odd, 32));
+}
+
+MESHFOLD_TARGET_AVX512 inline void philox(dist::PhiloxKey key, __m512i (&words)[4]) {
+  constexpr int kXorOfThree = 0x96;
+#pragma GCC unroll 10
+  for (int round = 0; round < 10; ++round) {
+    __m512i high0, high1, low0, low1;
+    multiply(words[0], 0xD2511F53u, high0, low0);
+    multiply(words[2], 0xCD9E8D57u, high1, low1);
+    const __m512i key0 = _mm512_set1_epi32(static_cast<int>(key.low)),
+                  key1 = _mm512_set1_epi32(static_cast<int>(key.high));
+    words[0] = _mm512_ternarylogic_epi32(high1, words[1], key0, kXorOfThree);
+    words[2] = _mm512_ternarylogic_epi32(high0, words[3], key1, kXorOfThree);
+    words[1] = low1;
+    words[3] = low0;
+    key.low += 0x9E3779B9u;
+    key.high += 0xBB67AE85u;
+  }
+}
+
+/// Third and fourth counter words of 16 calls in a row.
+struct Places {
+  __m512i row, group;
+};
+
+MESHFOLD_TARGET_AVX512 inline Places first_places(std::uint32_t row, std::uint32_t groups) {
+  alignas(64) std::uint32_t rows[16], columns[16];
+  std::uint32_t group = 0;
+  for (int lane = 0; lane < 16; ++lane) {
+    rows[lane] = row;
+    columns[lane] = group;
+    if (++group == groups) {
+      group = 0;
+      ++row;
+    }
+  }
+  return {_mm512_load_si512(rows), _mm512_load_si512(columns)};
+}
+
+MESHFOLD_TARGET_AVX512 inline void advance(Places& places, std::uint32_t groups) {
+  places.row = _mm512_add_epi32(places.row, _mm512_set1_epi32(static_cast<int>(16 / groups)));
+  places.group = _mm512_add_epi32(places.group, _mm512_set1_epi32(static_cast<int>(16 % groups)));
+  const __m512i width = _mm512_set1_epi32(static_cast<int>(groups));
+  const __mmask16 beyond = _mm512_cmpge_epu32_mask(places.group, width);
+  places.group = _mm512_mask_sub_epi32(places.group, beyond, places.group, width);
+  places.row = _mm512_mask_add_epi32(places.row, beyond, places.row, _mm512_set1_epi32(1));
+}
+
+/// Multipliers of the first `count` of 16 calls whose words are given.
+MESHFOLD_TARGET_AVX512 inline void store_multipliers(const __m512i (&words)[4], std::int64_t count, __m512i threshold,
+                                                     __m256 scale, float* out) {
+  const __m512i low01 = _mm512_unpacklo_epi32(words[0], words[1]), high01 = _mm512_unpackhi_epi32(words[0], words[1]);
+  const __m512i low23 = _mm512_unpacklo_epi32(words[2], words[3]), high23 = _mm512_unpackhi_epi32(words[2], words[3]);
+  // calls[c] holds the calls c, c + 4, c + 8 and c + 12, 16 bytes each.
+  const __m512i calls[4] = {_mm512_unpacklo_epi64(low01, low23), _mm512_unpackhi_epi64(low01, low23),
+                            _mm512_unpacklo_epi64(high01, high23), _mm512_unpackhi_epi64(high01, high23)};
+#pragma GCC unroll 4
+  for (int c = 0; c < 4; ++c) {
+    const __mmask32 kept = _mm512_cmpge_epu16_mask(calls[c], threshold);
+#pragma GCC unroll 4
+    for (int quarter = 0; quarter < 4; ++quarter) {
+      const int call = c + 4 * quarter;
+      if (call < count) {
+        _mm256_storeu_ps(out + 8 * call, _mm256_maskz_mov_ps(static_cast<__mmask8>(kept >> (8 * quarter)), scale));
+      }
+    }
+  }
+}
+
+}  // namespace
+
+MESHFOLD_TARGET_AVX512 void fill_multipliers_avx512(const DropoutDraws& draws, float* out) {
+  const std::int64_t total = draws.count * draws.groups;
+  const auto groups = static_cast<std::uint32_t>(draws.groups);
+  const __m512i threshold = _mm512_set1_epi16(static_cast<short>(draws.threshold.threshold));
+  const __m256 scale = _mm256_set1_ps(draws.threshold.scale);
+  Places places = first_places(draws.first, groups);
+  for (std::int64_t i = 0; i < total; i += 16) {
+    __m512i words[4] = {_mm512_set1_epi32(static_cast<int>(draws.step)),
+                        _mm512_set1_epi32(static_cast<int>(draws.philox_row)), places.row, places.group};
+    philox(draws.key, words);
+    store_multipliers(words, total - i, threshold, scale, out + 8 * i);
+    advance(places, groups);
+  }
+}
 #else
+void fill_multipliers_avx512(const DropoutDraws& draws, float* out) { fill_multipliers_portable(draws, out); }
 void fill_multipliers_avx2(const DropoutDraws& draws, float* out) { fill_multipliers_portable(draws, out); }
 #endif
 
@@ -121,7 +216,9 @@ Dropout::Dropout(dist::DrawPurpose purpose, const DropoutSite& site, const Forwa
 void Dropout::fill(std::uint32_t philox_row, std::uint32_t first, std::int64_t count, std::int64_t width,
                    float* out) const {
   const kernels::DropoutDraws draws{key_, step_, philox_row, first, count, padded_width(width) / 8, threshold_};
-  if (has_avx2()) {
+  if (has_avx512()) {
+    kernels::fill_multipliers_avx512(draws, out);
+  } else if (has_avx2()) {
     kernels::fill_multipliers_avx2(draws, out);
   } else {
     kernels::fill_multipliers_portable(draws, out);

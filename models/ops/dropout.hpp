@@ -65,7 +65,7 @@ inline constexpr std::uint32_t kParameterPhiloxRow = 0xFFFFFFFFu;
 
 namespace kernels {
 
-/// What both kernels below compute, call by call: counter (step, philox_row, first + i / groups, i % groups) for i <
+/// What the kernels below compute, call by call: counter (step, philox_row, first + i / groups, i % groups) for i <
 /// count * groups.
 struct DropoutDraws {
   dist::PhiloxKey key;
@@ -74,7 +74,8 @@ struct DropoutDraws {
   dist::DropoutThreshold threshold;
 };
 void fill_multipliers_portable(const DropoutDraws& draws, float* out);
-void fill_multipliers_avx2(const DropoutDraws& draws, float* out);  ///< Only where has_avx2().
+void fill_multipliers_avx2(const DropoutDraws& draws, float* out);    ///< Only where has_avx2().
+void fill_multipliers_avx512(const DropoutDraws& draws, float* out);  ///< Only where has_avx512().
 
 }  // namespace kernels
 }  // namespace meshfold::models::ops

@@ -13,13 +13,12 @@ at::Tensor linear(const at::Tensor& x, const ParameterView& weight, const Parame
   const at::ScalarType type = weight.compute.scalar_type();
   const at::NoGradGuard no_graph;  // the block is the graph
   const at::Tensor input = x.detach().to(type).contiguous();
-  at::Tensor pre_activation = product(input, weight.compute, type);
-  const at::Tensor y = add_bias_and_activate(pre_activation, bias.value, activation);
+  const Keep keep = context.mode == Mode::kTraining ? Keep::kPreActivationToo : Keep::kOutput;
+  const auto [pre_activation, y] = linear_forward(input, weight.compute, bias.value, activation, keep);
   if (context.mode != Mode::kTraining) return y;
-  if (activation == Activation::kNone) pre_activation = at::Tensor();  // it is the output: holding it would be a cycle
-  const auto backward = [=, x_type = x.scalar_type(),
+  const auto backward = [=, z = pre_activation, x_type = x.scalar_type(),
                          sink = context.gradients](const at::Tensor& dy) -> std::vector<at::Tensor> {
-    const auto gradients = activation_backward(dy, pre_activation, activation);
+    const auto gradients = activation_backward(dy, z, activation);
     sink->add_product(weight, gradients.dz, input);
     sink->add(bias, gradients.bias);
     return {product_input_gradient(gradients.dz, weight.compute, x_type)};

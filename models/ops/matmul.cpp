@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include "models/ops/activation.hpp"
+#include "models/ops/bf16_products.hpp"
 #include "models/ops/instruction_set.hpp"
 
 // The Fortran interface of the BLAS inside LibTorch; no public LibTorch call multiplies raw buffers, and at::bmm costs
@@ -13,11 +15,17 @@ extern "C" void sgemm_(const char* transa, const char* transb, const int* m, con
 namespace meshfold::models::ops {
 namespace {
 
-bool use_native_bf16() { return has_amx_bf16(); }
+bool use_tiles() { return has_amx_bf16(); }
+
+/// The kernels sum over pairs, so the summed dim must be even.
+bool use_dot_products(const at::Tensor& operand, std::int64_t summed) {
+  return operand.scalar_type() == at::kBFloat16 && operand.is_cpu() && has_avx512_bf16() && !use_tiles() &&
+         summed % 2 == 0;
+}
 
 /// a x b in result_type, with fp32 sums.
 at::Tensor multiply(const at::Tensor& a, const at::Tensor& b, at::ScalarType result_type) {
-  if (a.scalar_type() == at::kBFloat16 && a.is_cpu() && !use_native_bf16()) {
+  if (a.scalar_type() == at::kBFloat16 && a.is_cpu() && !use_tiles()) {
     return at::mm(a.to(at::kFloat), b.to(at::kFloat)).to(result_type);
   }
   return at::mm(a, b).to(result_type);
@@ -36,19 +44,42 @@ void small_product(Transpose transpose_a, Transpose transpose_b, std::int64_t m,
 
 }  // namespace
 
-std::string bf16_product_path() { return use_native_bf16() ? "bf16 products by AMX" : "bf16 products as fp32"; }
+std::string bf16_product_path() {
+  if (use_tiles()) return "bf16 products by AMX";
+  return has_avx512_bf16() ? "bf16 products by AVX512-BF16" : "bf16 products as fp32";
+}
 
-at::Tensor product(const at::Tensor& x, const at::Tensor& weight, at::ScalarType result_type) {
-  return multiply(x, weight.t(), result_type);
+LinearOutput linear_forward(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                            Activation activation, Keep keep) {
+  const bool keeps = keep == Keep::kPreActivationToo && activation != Activation::kNone;
+  LinearOutput result;
+  if (use_dot_products(x, x.size(1))) {
+    result.y = at::empty({x.size(0), weight.size(0)}, x.options());
+    if (keeps) result.pre_activation = at::empty_like(result.y);
+    kernels::linear_forward(x, weight, bias, activation, result.pre_activation, result.y);
+    return result;
+  }
+  const at::Tensor z = multiply(x, weight.t(), x.scalar_type());
+  result.y = add_bias_and_activate(z, bias, activation);
+  if (keeps) result.pre_activation = z;
+  return result;
 }
 
 at::Tensor product_input_gradient(const at::Tensor& dy, const at::Tensor& weight, at::ScalarType result_type) {
-  return multiply(dy, weight, result_type);
+  if (!use_dot_products(dy, dy.size(1))) return multiply(dy, weight, result_type);
+  const at::Tensor dx = at::empty({dy.size(0), weight.size(1)}, dy.options().dtype(result_type));
+  kernels::product_input_gradient(dy, weight, dx);
+  return dx;
 }
 
-void add_weight_gradient(at::Tensor sum, const at::Tensor& dy, const at::Tensor& x) {
-  // Always in fp32: a bf16 product would round each pack's gradient before the sum.
-  sum.addmm_(dy.to(at::kFloat).t(), x.to(at::kFloat));
+void add_weight_gradient(at::Tensor sum, Before before, const at::Tensor& dy, const at::Tensor& x) {
+  if (dy.scalar_type() == at::kBFloat16 && x.scalar_type() == at::kBFloat16 && use_dot_products(dy, /*summed=*/0)) {
+    kernels::weight_gradient(dy, x, before == Before::kSum ? kernels::Beta::kOne : kernels::Beta::kZero, sum);
+    return;
+  }
+  // In fp32: a bf16 product would round each pack's gradient before the sum.
+  at::addmm_out(sum, sum, dy.to(at::kFloat).t(), x.to(at::kFloat), /*beta=*/before == Before::kSum ? 1 : 0,
+                /*alpha=*/1);
 }
 
 void multiply_small(Transpose transpose_a, Transpose transpose_b, std::int64_t m, std::int64_t n, std::int64_t k,

@@ -5,24 +5,36 @@
 #include <cstdint>
 #include <string>
 
+#include "models/ops/ops.hpp"
+
 /// Matrix products, one interface over back ends that are chosen at run time. bf16 operands are summed in fp32
 /// everywhere:
-///  - with AMX: LibTorch's own bf16 products;
+///  - with AMX: LibTorch's own bf16 products for outputs and input gradients;
+///  - with fast AVX512-BF16 dot products: kernels::* of bf16_products.hpp;
 ///  - else: operands widened to fp32, one sgemm, the result rounded to bf16. Measured on AVX2, LibTorch's bf16 products
-///  run at 5 GFLOP/s
-///    a thread and sgemm at 40; widening costs a few percent of the product. AVX512-BF16 dot products are slower than
-///    fp32 too.
+///    run at 5 GFLOP/s a thread and sgemm at 40; widening costs a few percent of the product.
+/// docs/benchmarks.md has the figures.
 namespace meshfold::models::ops {
 
-/// "bf16 products by AMX" or "bf16 products as fp32".
+/// "bf16 products by AMX", "... by AVX512-BF16" or "... as fp32".
 std::string bf16_product_path();
 
-/// x W^T: x [rows, in], weight [out, in], equal types, fp32 or bf16; result [rows, out] in `result_type`.
-at::Tensor product(const at::Tensor& x, const at::Tensor& weight, at::ScalarType result_type);
-/// dy W: the input gradient of product(). dy [rows, out]; result [rows, in] in `result_type`.
+struct LinearOutput {
+  at::Tensor pre_activation;  ///< x W^T + bias; undefined for kNone, and unless it was asked for
+  at::Tensor y;
+};
+enum class Keep { kOutput, kPreActivationToo };
+/// y = activation(x W^T + bias), in the type of x. x [rows, in], weight [out, in], equal types, fp32 or bf16; bias fp32
+/// [out].
+LinearOutput linear_forward(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                            Activation activation, Keep keep);
+/// dy W: the gradient of x. dy [rows, out]; result [rows, in] in `result_type`.
 at::Tensor product_input_gradient(const at::Tensor& dy, const at::Tensor& weight, at::ScalarType result_type);
-/// sum += dy^T x in place: the weight gradient of product(). sum fp32 [out, in].
-void add_weight_gradient(at::Tensor sum, const at::Tensor& dy, const at::Tensor& x);
+
+/// What a sum held before: nothing of worth, or earlier gradients.
+enum class Before { kNothing, kSum };
+/// sum = dy^T x, or sum += dy^T x: the gradient of W. sum fp32 [out, in]; dy and x contiguous, fp32 or bf16.
+void add_weight_gradient(at::Tensor sum, Before before, const at::Tensor& dy, const at::Tensor& x);
 
 enum class Transpose { kNo, kYes };
 

@@ -10,6 +10,7 @@
 #include "launcher/command_line.hpp"
 #include "launcher/ini_file.hpp"
 #include "launcher/read_config.hpp"
+#include "models/ops/instruction_set.hpp"
 
 namespace meshfold::launcher {
 namespace {
@@ -98,7 +99,7 @@ TEST(Options, AutoPrecisionIsResolvedAsTheCpuSays) {
 
   find_option("precision.compute")->set(config, "auto");
 
-  EXPECT_EQ(config.precision == jobs::Precision::kBf16, cpu_multiplies_bf16());
+  EXPECT_EQ(config.precision == jobs::Precision::kBf16, models::ops::multiplies_bf16_faster());
   EXPECT_NE(find_option("precision.compute")->text(config), "auto");
 }
 

@@ -43,12 +43,13 @@ class Gradients final : public GradientSink {
 struct Setting {
   double dropout;
   at::ScalarType type;
-  bool portable;
+  InstructionSet highest;
 };
 
 inline std::string name_of(const testing::TestParamInfo<Setting>& entry) {
+  const char* const names[] = {"Portable", "Avx2", "Avx512", "Fastest"};
   return std::string(entry.param.type == at::kFloat ? "Fp32" : "Bf16") +
-         (entry.param.dropout > 0.0 ? "Dropout" : "Plain") + (entry.param.portable ? "Portable" : "Fastest");
+         (entry.param.dropout > 0.0 ? "Dropout" : "Plain") + names[static_cast<int>(entry.param.highest)];
 }
 
 inline PackedInput pack_of(const std::vector<std::int64_t>& lengths) {
@@ -70,7 +71,10 @@ class BlockTest : public testing::TestWithParam<Setting> {
   void SetUp() override {
     at::manual_seed(21);
     input_ = pack_of({1, 7, 8, 9, 25, 70, 3});
-    if (GetParam().portable) portable_ = std::make_unique<PortableKernels>();
+    limit_ = std::make_unique<InstructionLimit>(GetParam().highest);
+    if (GetParam().highest != InstructionSet::kAvx512Bf16 && instruction_set() != GetParam().highest) {
+      GTEST_SKIP() << "this CPU has no such instructions";
+    }
   }
 
   ForwardContext training() { return {Mode::kTraining, kDraws, &gradients_}; }
@@ -110,17 +114,21 @@ class BlockTest : public testing::TestWithParam<Setting> {
 
   PackedInput input_;
   Gradients gradients_;
-  std::unique_ptr<PortableKernels> portable_;
+  std::unique_ptr<InstructionLimit> limit_;
   std::int64_t next_offset_ = 0;
   double bf16_bound_ = 1.5e-2;
 };
 
-/// fp32 and bf16, with and without dropout, with the fastest kernels and the portable ones.
+/// fp32 and bf16, with and without dropout, on every path of the kernels.
 inline auto settings() {
-  return testing::Values(Setting{0.0, at::kFloat, false}, Setting{0.2, at::kFloat, false},
-                         Setting{0.0, at::kFloat, true}, Setting{0.2, at::kFloat, true},
-                         Setting{0.0, at::kBFloat16, false}, Setting{0.2, at::kBFloat16, false},
-                         Setting{0.2, at::kBFloat16, true});
+  std::vector<Setting> all;
+  for (const auto highest :
+       {InstructionSet::kPortable, InstructionSet::kAvx2, InstructionSet::kAvx512, InstructionSet::kAvx512Bf16}) {
+    for (const auto type : {at::kFloat, at::kBFloat16}) {
+      for (const double dropout : {0.0, 0.2}) all.push_back({dropout, type, highest});
+    }
+  }
+  return testing::ValuesIn(all);
 }
 
 }  // namespace meshfold::models::ops

@@ -46,7 +46,7 @@ const PackedInput& three_inputs() {
   return input;
 }
 
-/// Fills `out` by one of the two kernels.
+/// Fills `out` by one of the kernels.
 using Fill = void (*)(const kernels::DropoutDraws&, float*);
 
 void expect_definition(Fill fill, const char* path) {
@@ -81,6 +81,11 @@ TEST(DropoutKernels, PortableEqualsTheDefinitionBitForBit) {
 TEST(DropoutKernels, Avx2EqualsTheDefinitionBitForBit) {
   if (!has_avx2()) GTEST_SKIP() << "this CPU has no AVX2";
   expect_definition(kernels::fill_multipliers_avx2, "AVX2");
+}
+
+TEST(DropoutKernels, Avx512EqualsTheDefinitionBitForBit) {
+  if (!has_avx512()) GTEST_SKIP() << "this CPU has no AVX-512";
+  expect_definition(kernels::fill_multipliers_avx512, "AVX-512");
 }
 
 TEST(Dropout, CountsHiddenDrawsByInputRowPositionAndColumn) {

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <type_traits>
+
+#include "models/ops/ops.hpp"
+#include "models/ops/vector_math.hpp"
+
+/// Activations and their slopes for the inner loops of kernels.
+namespace meshfold::models::ops {
+
+inline constexpr float kSqrtTwoOverPi = 0.79788456080286536F, kInverseSqrtTwoPi = 0.39894228040143268F,
+                       kGeluCubic = 0.044715F;
+
+template <Activation kActivation>
+[[gnu::always_inline]] inline float value_of(float z) {
+  if constexpr (kActivation == Activation::kGelu) return z * normal_cdf(z, exp_approximate(-0.5F * z * z));
+  if constexpr (kActivation == Activation::kGeluTanh) {
+    return 0.5F * z * (1.0F + tanh_approximate(kSqrtTwoOverPi * (z + kGeluCubic * z * z * z)));
+  }
+  if constexpr (kActivation == Activation::kTanh) return tanh_approximate(z);
+  if constexpr (kActivation == Activation::kRelu) return z > 0.0F ? z : 0.0F;
+  return z;
+}
+
+template <Activation kActivation>
+[[gnu::always_inline]] inline float slope_of(float z) {
+  if constexpr (kActivation == Activation::kGelu) {
+    const float gaussian = exp_approximate(-0.5F * z * z);
+    return normal_cdf(z, gaussian) + z * gaussian * kInverseSqrtTwoPi;
+  }
+  if constexpr (kActivation == Activation::kGeluTanh) {
+    const float t = tanh_approximate(kSqrtTwoOverPi * (z + kGeluCubic * z * z * z));
+    return 0.5F * (1.0F + t) + 0.5F * z * (1.0F - t * t) * kSqrtTwoOverPi * (1.0F + 3.0F * kGeluCubic * z * z);
+  }
+  if constexpr (kActivation == Activation::kTanh) {
+    const float t = tanh_approximate(z);
+    return 1.0F - t * t;
+  }
+  if constexpr (kActivation == Activation::kRelu) return z > 0.0F ? 1.0F : 0.0F;
+  return 1.0F;
+}
+
+/// use(std::integral_constant<Activation, activation>).
+template <typename Use>
+void with_activation(Activation activation, const Use& use) {
+  switch (activation) {
+    case Activation::kNone:
+      return use(std::integral_constant<Activation, Activation::kNone>());
+    case Activation::kGelu:
+      return use(std::integral_constant<Activation, Activation::kGelu>());
+    case Activation::kGeluTanh:
+      return use(std::integral_constant<Activation, Activation::kGeluTanh>());
+    case Activation::kTanh:
+      return use(std::integral_constant<Activation, Activation::kTanh>());
+    case Activation::kRelu:
+      return use(std::integral_constant<Activation, Activation::kRelu>());
+  }
+}
+
+}  // namespace meshfold::models::ops
