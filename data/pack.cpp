@@ -13,6 +13,14 @@ __extension__ using Wide = unsigned __int128;
 
 }  // namespace
 
+std::uint64_t sample_cost(const Dataset& dataset, std::uint32_t sample, std::uint64_t hidden_size) {
+  std::uint64_t cost = 0;
+  for (std::uint32_t view = 0; view < dataset.views_per_sample(); ++view) {
+    cost += input_cost(dataset.length(std::uint64_t{sample} * dataset.views_per_sample() + view), hidden_size);
+  }
+  return cost;
+}
+
 std::vector<PackRange> pack(std::span<const std::uint64_t> costs, std::size_t parts) {
   if (parts == 0) throw std::invalid_argument("a step cannot be cut into 0 packs");
   const std::uint64_t total = std::accumulate(costs.begin(), costs.end(), std::uint64_t{0});

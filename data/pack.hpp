@@ -15,11 +15,13 @@ struct PackRange {
   std::size_t end = 0;
 };
 
-/// Relative cost of a sample of `length` tokens: linear work plus attention, in integers so that every machine cuts
+/// Relative cost of an input of `length` tokens: linear work plus attention, in integers so that every machine cuts
 /// alike. For a block of width h the ratio of attention to linear work is length / (6 h).
-constexpr std::uint64_t sample_cost(std::uint64_t length, std::uint64_t hidden_size) {
+constexpr std::uint64_t input_cost(std::uint64_t length, std::uint64_t hidden_size) {
   return length * (6 * hidden_size + length);
 }
+/// Of all views of a sample.
+std::uint64_t sample_cost(const Dataset& dataset, std::uint32_t sample, std::uint64_t hidden_size);
 
 /// Cuts the step's samples, in order, into exactly `parts` contiguous packs: cut k is before the first sample whose
 /// cumulative cost midpoint reaches k / parts of the total. Pure integer arithmetic; packs may be empty.

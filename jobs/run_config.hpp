@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "data/folds.hpp"
+#include "data/turns.hpp"
 #include "jobs/train/adamw.hpp"
 #include "jobs/train/early_stopping.hpp"
 #include "jobs/train/plateau_decay.hpp"
@@ -37,9 +38,16 @@ struct RunSection {
 };
 
 struct DataSection {
-  std::string train, test;          ///< CSV files
+  std::string train, test;          ///< CSV or JSON Lines files
   std::string id = "id", text = "text", text_pair;
-  std::vector<std::string> targets; ///< regression: value columns; classification: one column of class names
+  std::vector<std::string> texts;   ///< a view a column; empty: `text` alone
+  std::string templates;            ///< of the views, see data::make_templates; empty: the columns themselves
+  data::Turns turns = data::Turns::kNone;
+  std::vector<std::string> turn_columns;  ///< empty: every text column, unless turns is kNone
+  std::string turn_joiner = "\\n";    ///< see data::unescape
+  std::vector<std::string> features;      ///< columns of numbers beside the text
+  std::vector<std::string> targets; ///< regression: values; classification: one column of class names, or one of shares a class; multi-label: one a label
+  std::vector<std::string> classes; ///< names of the classes in their order; empty: sorted names of the class column, or the target columns' names
   std::string group, fold;          ///< column names
   EmptyText empty_text = EmptyText::kError;
   std::string sample_submission;    ///< CSV whose header and ids the submission must follow

@@ -1,3 +1,4 @@
+#include "data/text_template.hpp"
 #include "launcher/option_value.hpp"
 #include "launcher/options.hpp"
 #include "models/ops/instruction_set.hpp"
@@ -112,6 +113,20 @@ Option numbers(std::string key, Member member, const Range& range, Kind kind, st
 }
 
 template <typename Member>
+Option names(std::string key, std::string type, Member member, Kind kind, std::string commands, std::string help,
+             std::string default_note = "") {
+  return {key,
+          type + ", comma-separated",
+          "",
+          kind,
+          commands,
+          help,
+          default_note,
+          [=](RunConfig& config, const std::string& value) { member(config) = parse_list(value); },
+          [=](const RunConfig& config) { return format_list(member(config)); }};
+}
+
+template <typename Member>
 Option flag(std::string key, Member member, Kind kind, std::string commands, std::string help) {
   return {key,
           "true | false",
@@ -186,17 +201,13 @@ Option precision() {
   return option;
 }
 
-Option targets() {
-  return {"data.targets",
-          "column names, comma-separated",
-          "",
-          Kind::kData,
-          kFitting,
-          "value columns (regression), the one column of class names (classification), or a column of 0 and 1, or of "
-          "probabilities, a label (multi_label)",
-          "",
-          [](RunConfig& config, const std::string& value) { config.data.targets = parse_list(value); },
-          [](const RunConfig& config) { return format_list(config.data.targets); }};
+/// `check` throws invalid_argument for a value that does not do.
+Option checked(Option option, void (*check)(const std::string&)) {
+  option.set = [check, plain = option.set](RunConfig& config, const std::string& value) {
+    check(value);
+    plain(config, value);
+  };
+  return option;
 }
 
 Option read() {
@@ -221,15 +232,50 @@ std::vector<Option> run_options() {
 }
 
 std::vector<Option> data_options() {
-  using jobs::EmptyText;
+  using data::Turns, jobs::EmptyText;
   return {
-      text("data.train", "CSV or JSON Lines file", MEMBER(data.train), Kind::kData, "cv train tokenize", "table to train on"),
+      text("data.train", "CSV or JSON Lines file", MEMBER(data.train), Kind::kData, "cv train tokenize",
+           "table to train on"),
       text("data.test", "CSV or JSON Lines file", MEMBER(data.test), Kind::kData, kReading, "table to predict"),
       text("data.id", "column name", MEMBER(data.id), Kind::kData, kReading, "column of unique ids"),
       text("data.text", "column name", MEMBER(data.text), Kind::kData, kReading, "column of the text"),
+      names(
+          "data.texts", "column names", MEMBER(data.texts), Kind::kData, kReading,
+          "several texts a row (views), one a column; the model reads each by itself and its head reads them together",
+          "data.text alone"),
+      checked(text("data.templates", "texts with {column}, between bars", MEMBER(data.templates), Kind::kData, kReading,
+                   "what each view is made of: Q: {prompt}\\n{response_a} | ...; {} is the view's own column, and one "
+                   "template serves all views; {{ }} \\| \\n \\t \\s (blank) \\\\ are signs",
+                   "the columns themselves"),
+              [](const std::string& value) {
+                // Bars, braces and escapes; which columns there must be depends on the other options.
+                if (!value.empty()) data::parse_templates(value);
+              }),
       text("data.text_pair", "column name", MEMBER(data.text_pair), Kind::kData, kReading,
-           "column of a second segment"),
-      targets(),
+           "column of a second segment, the same for every view"),
+      choice(
+          "data.turns", MEMBER(data.turns),
+          Names<Turns>{{"none", Turns::kNone},
+                       {"raw", Turns::kRaw},
+                       {"first", Turns::kFirst},
+                       {"last", Turns::kLast},
+                       {"all", Turns::kAll}},
+          Kind::kData, kReading,
+          "text columns hold conversations, each a JSON list of strings and nulls: take one turn, or all, or the JSON "
+          "as it is written (raw); none: they hold plain text"),
+      names("data.turn_columns", "column names", MEMBER(data.turn_columns), Kind::kData, kReading,
+            "which columns hold conversations", "all text columns, unless data.turns = none"),
+      checked(text("data.turn_joiner", "text", MEMBER(data.turn_joiner), Kind::kData, kReading,
+                   "between the turns (data.turns = all); escapes as in data.templates"),
+              [](const std::string& value) { data::unescape(value); }),
+      names("data.features", "column names", MEMBER(data.features), Kind::kData, kReading,
+            "numbers beside the text, standardised by the job's training rows and given to the head"),
+      names("data.targets", "column names", MEMBER(data.targets), Kind::kData, kFitting,
+            "values (regression); one column of class names, or a column of shares for each class, which add up to 1 "
+            "(classification); a column of 0, 1 or probabilities for each label (multi_label)"),
+      names("data.classes", "class names", MEMBER(data.classes), Kind::kData, kFitting,
+            "the classes in their order, or other names for the columns of data.targets (classification)",
+            "the class column's names, sorted by bytes; or data.targets"),
       text("data.group", "column name", MEMBER(data.group), Kind::kData, kFitting,
            "rows of one group share a fold (cv.strategy = group)"),
       text("data.fold", "column name", MEMBER(data.fold), Kind::kData, kFitting,

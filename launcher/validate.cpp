@@ -4,6 +4,9 @@
 #include <bit>
 #include <filesystem>
 #include <set>
+#include <stdexcept>
+
+#include "data/text_template.hpp"
 
 namespace meshfold::launcher {
 namespace {
@@ -21,6 +24,7 @@ class Validation {
   void run() {
     check_needed();
     check_files();
+    check_texts();
     if (fits()) {
       check_task();
       check_training();
@@ -82,13 +86,9 @@ class Validation {
   }
 
   void check_task() {
-    const bool classification = config_.model.task == models::Task::kClassification;
     const bool cross_entropy = config_.loss.kind == models::LossKind::kCrossEntropy;
     check_loss_kind();
-    if (classification && config_.data.targets.size() > 1) {
-      fault("data.targets", "names " + std::to_string(config_.data.targets.size()) +
-                                " columns; classification takes one column of class names");
-    }
+    check_classes();
     if (config_.loss.label_smoothing > 0 && !cross_entropy) {
       fault("loss.label_smoothing", "works with loss.kind = cross_entropy only; set it to 0");
     }
@@ -100,7 +100,76 @@ class Validation {
     for (const std::string& target : config_.data.targets) {
       if (!seen.insert(target).second) fault("data.targets", "names '" + target + "' twice");
       if (target == config_.data.id) fault("data.targets", "names '" + target + "', which is data.id");
-      if (target == config_.data.text) fault("data.targets", "names '" + target + "', which is data.text");
+      for (const std::string& column : text_columns()) {
+        if (target == column) fault("data.targets", "names '" + target + "', which is a text column");
+      }
+      if (std::ranges::count(config_.data.features, target) > 0) {
+        fault("data.targets", "names '" + target + "', which is in data.features: the model would read its answer");
+      }
+    }
+  }
+
+  void check_classes() {
+    const auto& classes = config_.data.classes;
+    if (classes.empty()) return;
+    const auto columns = config_.data.targets.size();
+    if (config_.model.task != models::Task::kClassification) {
+      return fault("data.classes", "is for model.task = classification; unset it");
+    }
+    if (columns > 1 && classes.size() != columns) {
+      fault("data.classes", "names " + std::to_string(classes.size()) + " classes, but data.targets names " +
+                                std::to_string(columns) + " columns; give one name a column");
+    }
+    if (classes.size() < 2) fault("data.classes", "names one class; classification needs at least two");
+    check_distinct("data.classes", classes);
+  }
+
+  void check_distinct(const std::string& key, const std::vector<std::string>& names) {
+    std::set<std::string> seen;
+    for (const std::string& name : names) {
+      if (!seen.insert(name).second) fault(key, "names '" + name + "' twice");
+    }
+  }
+
+  std::vector<std::string> own_columns() const {
+    return config_.data.texts.empty() ? std::vector<std::string>{config_.data.text} : config_.data.texts;
+  }
+
+  /// Every column that texts are made of; none if the templates are at fault.
+  std::set<std::string> text_columns() const {
+    std::set<std::string> columns;
+    try {
+      for (const auto& view : data::make_templates(config_.data.templates, own_columns())) {
+        for (const auto& piece : view.pieces) {
+          if (piece.kind == data::TextTemplate::Piece::Kind::kColumn) columns.insert(piece.text);
+        }
+      }
+    } catch (const std::invalid_argument&) {
+      return {};
+    }
+    if (!config_.data.text_pair.empty()) columns.insert(config_.data.text_pair);
+    return columns;
+  }
+
+  void check_texts() {
+    const auto& data = config_.data;
+    if (!data.texts.empty() && origins_.contains("data.text")) {
+      fault("data.text", "and data.texts are both given; unset one of them");
+    }
+    try {
+      data::make_templates(data.templates, own_columns());
+    } catch (const std::invalid_argument& expected) {
+      return fault("data.templates", "= '" + data.templates + "': expects " + expected.what());
+    }
+    check_distinct("data.features", data.features);
+    if (data.turns == data::Turns::kNone && !data.turn_columns.empty()) {
+      fault("data.turn_columns", "needs data.turns = first, last, all or raw");
+    }
+    const auto columns = text_columns();
+    for (const std::string& column : data.turn_columns) {
+      if (!columns.empty() && !columns.contains(column)) {
+        fault("data.turn_columns", "names '" + column + "', of which no text is made");
+      }
     }
   }
 

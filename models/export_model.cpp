@@ -64,7 +64,7 @@ void write_config(const Model& model, const Architecture& architecture, ConfigJs
   const double before_classifier =
       model.head().dropout.value_or(config.number(architecture.classifier_dropout_key.c_str())
                                         .value_or(config.number("hidden_dropout_prob").value_or(0.1)));
-  if (model.head().pooling == Pooling::kMean) {
+  if (is_own_head(model.head())) {
     json["meshfold_head"]["dropout"] = before_classifier;
   } else {
     json[architecture.classifier_dropout_key] = before_classifier;
@@ -73,12 +73,12 @@ void write_config(const Model& model, const Architecture& architecture, ConfigJs
 }
 
 void write_weights(const Model& model, const std::string& prefix, const fs::path& directory) {
-  const bool mean = model.head().pooling == Pooling::kMean;
+  const bool own_head = is_own_head(model.head());
   NamedTensors backbone, head;
   for (const Parameter& parameter : model.parameters()) {
     const std::string& name = parameter.spec.name;
     const at::Tensor value = parameter.view.value.cpu();
-    if (!mean) {
+    if (!own_head) {
       backbone.emplace_back(name, value);
     } else if (name.starts_with(prefix)) {
       backbone.emplace_back(name.substr(prefix.size()), value);
@@ -87,7 +87,7 @@ void write_weights(const Model& model, const std::string& prefix, const fs::path
     }
   }
   write_safetensors(directory / "model.safetensors", backbone, kMetadata);
-  if (mean) write_safetensors(directory / kHeadFile, head, kMetadata);
+  if (own_head) write_safetensors(directory / kHeadFile, head, kMetadata);
 }
 
 void copy_tokenizer(const fs::path& source, const fs::path& directory) {

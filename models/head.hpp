@@ -6,21 +6,25 @@
 
 namespace meshfold::models {
 
-/// Pooling, dropout (head site 0), classifier: from hidden states to one row of outputs a sample. Always computes in
-/// fp32. Parameters: the pooler's, then `classifier`.
+/// From hidden states to one row of outputs a sample: pooling and dropout (head site 0) of each text, the vectors of a
+/// sample's texts and its standardised features side by side, classifier. Always computes in fp32. Parameters: the
+/// pooler's, then `classifier`.
 class Head {
  public:
-  /// Throws invalid_argument for a head without labels.
+  /// Throws invalid_argument for a head without labels or texts.
   Head(const HeadConfig& config, const Backbone& backbone);
 
   void declare(ParameterDeclaration& declare) const;
   void bind(const ParameterStore& store);
   std::int64_t first_state() const { return pooler_->first_state(); }
   const HeadConfig& config() const { return config_; }
-  /// [S, labels] fp32.
+  /// [S / views, labels] fp32. Throws invalid_argument if the input has other views or features than the head.
   at::Tensor outputs(const HiddenStates& hidden, const PackedInput& input, const ForwardContext& context) const;
 
  private:
+  /// [samples, views x width + features].
+  at::Tensor side_by_side(const at::Tensor& pooled, const PackedInput& input) const;
+
   HeadConfig config_;
   double dropout_;
   std::unique_ptr<Pooler> pooler_;

@@ -26,15 +26,14 @@ LoadedModel load_model(const std::filesystem::path& directory, const LoadOptions
   const Architecture& architecture = architecture_of(config);
   const std::optional<HeadConfig> own_head = read_own_head(config, architecture);
   const HeadConfig head = choose_head(directory, options, own_head);
-  const Pooling own_pooling = own_head ? own_head->pooling : Pooling::kCls;
-  DirectoryTensors tensors(directory, architecture, own_pooling == Pooling::kMean);
+  DirectoryTensors tensors(directory, architecture, own_head && is_own_head(*own_head));
 
   LoadedModel loaded;
   auto backbone = architecture.make_backbone(config, options.dropout);
   const double initializer_range = backbone->initializer_range();
   loaded.model = make_sequence_model(std::move(backbone), head, options.compute_type);
   ParameterStore& store = loaded.model->parameters();
-  loaded.report = tensors.match(store, head.pooling, own_pooling);
+  loaded.report = tensors.match(store, head, own_head.value_or(HeadConfig{}));
   const std::set<std::string> fresh(loaded.report.initialized.begin(), loaded.report.initialized.end());
   if (!options.head && !fresh.empty()) {
     throw ModelFileError(

@@ -21,13 +21,24 @@ enum class Task {
   kMultiLabel,      ///< each label by itself: yes, no, or a probability
 };
 
+/// A number beside the text; the head reads (value - mean) / scale.
+struct Feature {
+  std::string name;
+  double mean = 0.0, scale = 1.0;
+};
+
 /// The part on top of the backbone, and what its outputs mean.
 struct HeadConfig {
   Task task = Task::kRegression;
   Pooling pooling = Pooling::kCls;
   std::vector<std::string> labels;           ///< target names (regression), class names or label names; their number is the output width
   std::optional<double> dropout;             ///< before the classifier; default: config.json's classifier_dropout, else hidden dropout
+  std::int64_t views = 1;                    ///< texts a sample; the classifier reads their pooled vectors side by side
+  std::vector<Feature> features = {};        ///< behind them, in the order of the dataset
 };
+
+/// Whether transformers has no sequence classifier for this head, so that it has files of its own.
+bool is_own_head(const HeadConfig& head);
 
 /// Overrides of config.json's probabilities.
 struct DropoutOverrides {
@@ -77,7 +88,7 @@ struct LoadOptions {
 LoadedModel load_model(const std::filesystem::path& directory, const LoadOptions& options);
 
 /// Writes `directory` (made new, atomically) so that AutoModelForSequenceClassification.from_pretrained loads it with the same logits:
-/// config.json, model.safetensors, and the tokenizer files copied from `source`. A mean-pooled head has no transformers class: then the
+/// config.json, model.safetensors, and the tokenizer files copied from `source`. A head that is mean-pooled or reads several texts or features has no transformers class: then the
 /// backbone is written for AutoModel, the head as head.safetensors, and config.json has no SequenceClassification architecture.
 void export_model(const Model& model, const std::filesystem::path& source, const std::filesystem::path& directory);
 

@@ -52,14 +52,22 @@ std::vector<std::string> labels_of(const ConfigJson& config) {
 HeadConfig read_meshfold_head(const ConfigJson& config, const Json& own) {
   try {
     HeadConfig head;
-    if (own.at("pooling").get<std::string>() != "mean") config.fail("meshfold_head.pooling must be mean");
-    head.pooling = Pooling::kMean;
+    const std::string pooling = own.at("pooling").get<std::string>();
+    if (pooling != "mean" && pooling != "cls") config.fail("meshfold_head.pooling must be mean or cls");
+    head.pooling = pooling == "mean" ? Pooling::kMean : Pooling::kCls;
     head.task = task_of(config, own.at("problem_type").get<std::string>());
     head.labels = own.at("labels").get<std::vector<std::string>>();
     if (head.labels.empty()) config.fail("meshfold_head.labels is empty");
     const double dropout = own.at("dropout").get<double>();
     if (!(dropout >= 0.0 && dropout < 1.0)) config.fail("meshfold_head.dropout must be in [0, 1)");
     head.dropout = dropout;
+    head.views = own.value("views", std::int64_t{1});
+    if (head.views < 1) config.fail("meshfold_head.views must be at least 1");
+    for (const Json& feature : own.value("features", Json::array())) {
+      head.features.push_back(
+          {feature.at("name").get<std::string>(), feature.at("mean").get<double>(), feature.at("scale").get<double>()});
+      if (!(head.features.back().scale > 0.0)) config.fail("meshfold_head.features: a scale must be above 0");
+    }
     return head;
   } catch (const nlohmann::json::exception& error) {
     config.fail(std::string("key 'meshfold_head' is damaged (") + error.what() + "); export the model again");
@@ -67,6 +75,10 @@ HeadConfig read_meshfold_head(const ConfigJson& config, const Json& own) {
 }
 
 }  // namespace
+
+bool is_own_head(const HeadConfig& head) {
+  return head.pooling != Pooling::kCls || head.views > 1 || !head.features.empty();
+}
 
 std::optional<HeadConfig> read_own_head(const ConfigJson& config, const Architecture& architecture) {
   if (const Json* own = config.find(kOwnKey)) return read_meshfold_head(config, *own);
@@ -85,18 +97,27 @@ std::optional<HeadConfig> read_own_head(const ConfigJson& config, const Architec
 void write_head(const HeadConfig& head, const Architecture& architecture, ConfigJson& config) {
   Json& json = config.json();
   for (const char* key : {kOwnKey, "id2label", "label2id", "num_labels", "problem_type"}) json.erase(key);
-  const char* problem_type = problem_type_of(head.task);
-  if (head.pooling == Pooling::kMean) {
-    json["architectures"] = {architecture.backbone_class};
-    json[kOwnKey] = {{"pooling", "mean"}, {"problem_type", problem_type}, {"labels", head.labels}, {"file", kHeadFile}};
-    return;
-  }
-  json["architectures"] = {architecture.classifier_class};
-  json["problem_type"] = problem_type;
   for (std::size_t id = 0; id < head.labels.size(); ++id) {
     json["id2label"][std::to_string(id)] = head.labels[id];
     json["label2id"][head.labels[id]] = id;
   }
+  const char* problem_type = problem_type_of(head.task);
+  if (is_own_head(head)) {
+    json["architectures"] = {architecture.backbone_class};
+    Json features = Json::array();
+    for (const Feature& feature : head.features) {
+      features.push_back({{"name", feature.name}, {"mean", feature.mean}, {"scale", feature.scale}});
+    }
+    json[kOwnKey] = {{"pooling", head.pooling == Pooling::kMean ? "mean" : "cls"},
+                     {"problem_type", problem_type},
+                     {"labels", head.labels},
+                     {"views", head.views},
+                     {"features", features},
+                     {"file", kHeadFile}};
+    return;
+  }
+  json["architectures"] = {architecture.classifier_class};
+  json["problem_type"] = problem_type;
 }
 
 }  // namespace meshfold::models

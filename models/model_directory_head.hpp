@@ -7,7 +7,7 @@
 namespace meshfold::models {
 
 inline constexpr const char* kHeadFile =
-    "head.safetensors";  ///< of a mean-pooled model: classifier.weight, classifier.bias
+    "head.safetensors";  ///< of a head of ours: classifier.weight, classifier.bias
 
 /// The head that a directory's config.json describes: ours (`meshfold_head`) or that of
 /// transformers' sequence classifier. nullopt for a bare backbone. Throws ModelFileError for a head that is described

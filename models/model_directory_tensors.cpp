@@ -44,18 +44,20 @@ void DirectoryTensors::add(const std::shared_ptr<const TensorFile>& file) {
   }
 }
 
-LoadReport DirectoryTensors::match(const ParameterStore& store, Pooling pooling, Pooling own_pooling) {
+LoadReport DirectoryTensors::match(const ParameterStore& store, const HeadConfig& head, const HeadConfig& own) {
+  const bool other_pooling = head.pooling != own.pooling;
+  const bool other_vector = other_pooling || head.views != own.views || head.features.size() != own.features.size();
   LoadReport report;
   std::vector<std::string> missing, extra;
   for (auto source = sources_.begin(); source != sources_.end();) {
     const std::string& name = source->first;
-    // A classifier reads the pooled vector that it was trained on; on another it would be noise.
-    const bool other_head = pooling != own_pooling && (is_classifier(name) || architecture_.is_pooler(name));
+    // A classifier reads the vector that it was trained on; on another it would be noise.
+    const bool other_head = (other_vector && is_classifier(name)) || (other_pooling && architecture_.is_pooler(name));
     if (store.find(name) && !(other_head && is_classifier(name))) {
       ++source;
       continue;
     }
-    (architecture_.is_ignorable(name) || other_head || (architecture_.is_pooler(name) && pooling == Pooling::kMean)
+    (architecture_.is_ignorable(name) || other_head || (architecture_.is_pooler(name) && head.pooling == Pooling::kMean)
          ? report.left_out
          : extra)
         .push_back(source->second.name);

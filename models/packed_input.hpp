@@ -15,7 +15,8 @@ struct PackedInput {
   std::vector<std::int32_t> cu_seqlens;  ///< host, [S + 1]
   /// Philox row of each input: dataset row * views + view. Decides dropout, so that it does not depend on the packing. [S]
   std::vector<std::uint32_t> philox_rows;
-  std::int64_t views_per_sample = 1;
+  std::int64_t views_per_sample = 1;     ///< inputs of a sample, one behind the other
+  at::Tensor features = {};  ///< fp32 [S / views_per_sample, F]; undefined: there are none
 
   std::int64_t num_tokens() const { return cu_seqlens.back(); }
   std::int64_t num_inputs() const { return static_cast<std::int64_t>(cu_seqlens.size()) - 1; }

@@ -84,7 +84,7 @@ class CrossValidation {
       test_.emplace(prepare_dataset(config_, config_.data.test, TableRole::kTest, environment_));
       facts_.emplace_back("test data", describe(*test_, config_.data.test));
     }
-    head_ = head_of(config_, training_->class_names);
+    head_ = head_of(config_, *training_);
     dist::agree(*world_, "read the sample submission", [&] {
       if (!speaks()) return;
       submission_ = config_.data.sample_submission.empty()

@@ -13,6 +13,7 @@
 #include "jobs/report/metrics_log.hpp"
 #include "jobs/report/tensorboard_log.hpp"
 #include "jobs/train/evaluate.hpp"
+#include "jobs/train/feature_scales.hpp"
 #include "jobs/train/trainer.hpp"
 
 namespace meshfold::jobs {
@@ -85,7 +86,8 @@ std::vector<std::uint32_t> all_rows(const data::Dataset& dataset) {
   return rows;
 }
 
-JobRecord make_record(const JobPlan& plan, const JobInputs& inputs, const TrainOutcome& outcome) {
+JobRecord make_record(const JobPlan& plan, const JobInputs& inputs, const models::HeadConfig& head,
+                      const TrainOutcome& outcome) {
   JobRecord record;
   record.name = plan.name;
   record.fold = plan.fold;
@@ -96,14 +98,14 @@ JobRecord make_record(const JobPlan& plan, const JobInputs& inputs, const TrainO
   record.training_samples = plan.training_rows.size();
   record.seconds = outcome.seconds;
   record.last_scores = outcome.last_scores;
-  record.head = inputs.head;
+  record.head = head;
   record.model_path = inputs.config.model.path;
   return record;
 }
 
 JobResult predict_result(const JobPlan& plan, const JobInputs& inputs, const TrainOutcome& outcome,
                          models::Model& model, const dist::Mesh& mesh) {
-  JobResult result{make_record(plan, inputs, outcome), plan.validation_rows, {}, {}};
+  JobResult result{make_record(plan, inputs, model.head(), outcome), plan.validation_rows, {}, {}};
   const auto max_tokens = inputs.config.predict.max_tokens_per_pack;
   if (!plan.validation_rows.empty()) {
     result.validation_predictions = predict_rows(model, mesh, inputs.training, plan.validation_rows, max_tokens);
@@ -149,7 +151,8 @@ JobOutcome run_job(const JobPlan& plan, const JobInputs& inputs, const dist::Mes
   std::unique_ptr<JobListener> listener;
   SilentListener silence;
   dist::agree(mesh.all(), "load the model for " + plan.name, [&] {
-    model = models::load_model(config.model.path, load_options_of(inputs.config, inputs.head, plan.fold)).model;
+    const auto head = with_feature_scales(inputs.head, inputs.training, plan.training_rows);
+    model = models::load_model(config.model.path, load_options_of(inputs.config, head, plan.fold)).model;
     if (first_rank) listener = std::make_unique<JobListener>(plan, config, board, environment.console);
   });
 

@@ -42,9 +42,15 @@ Scores scores_from(const json& list) {
 }
 
 json to_json(const models::HeadConfig& head) {
+  json features = json::array();
+  for (const auto& feature : head.features) {
+    features.push_back({{"name", feature.name}, {"mean", feature.mean}, {"scale", feature.scale}});
+  }
   return {{"task", kTaskNames.at(static_cast<std::size_t>(head.task))},
           {"pooling", head.pooling == models::Pooling::kCls ? "cls" : "mean"},
-          {"labels", head.labels}};
+          {"labels", head.labels},
+          {"views", head.views},
+          {"features", features}};
 }
 
 models::HeadConfig head_from(const json& object) {
@@ -55,6 +61,11 @@ models::HeadConfig head_from(const json& object) {
   head.task = static_cast<models::Task>(task - kTaskNames.begin());
   head.pooling = object.at("pooling") == "cls" ? models::Pooling::kCls : models::Pooling::kMean;
   head.labels = object.at("labels").get<std::vector<std::string>>();
+  head.views = object.value("views", std::int64_t{1});
+  for (const auto& feature : object.value("features", json::array())) {
+    head.features.push_back(
+        {feature.at("name").get<std::string>(), feature.at("mean").get<double>(), feature.at("scale").get<double>()});
+  }
   return head;
 }
 

@@ -2,6 +2,8 @@
 
 #include <ATen/Parallel.h>
 
+#include <algorithm>
+
 #include "dist/agreement.hpp"
 #include "dist/cpu.hpp"
 #include "jobs/checkpoint/box.hpp"
@@ -45,14 +47,31 @@ void check_mesh(const MeshSection& mesh, const std::vector<int>& job_ranks) {
   }
 }
 
-models::HeadConfig head_of(const RunConfig& config, const std::vector<std::string>& class_names) {
+models::HeadConfig head_of(const RunConfig& config, const PreparedDataset& prepared) {
   models::HeadConfig head;
   head.task = config.model.task;
   head.pooling = config.model.pooling;
-  head.labels = head.task == models::Task::kClassification ? class_names : config.data.targets;
+  head.labels = head.task == models::Task::kClassification ? prepared.class_names : config.data.targets;
   head.dropout = config.model.head_dropout;
+  head.views = prepared.dataset.views_per_sample();
+  for (const auto& name : config.data.features) head.features.push_back({name});
   check_class_weights(config, head);
   return head;
+}
+
+void check_inputs(const RunConfig& config, const models::HeadConfig& head, const data::Dataset& dataset) {
+  const auto views = static_cast<std::int64_t>(dataset.views_per_sample());
+  if (views != head.views) {
+    throw ConfigError("the model reads " + std::to_string(head.views) + (head.views == 1 ? " text" : " texts") +
+                      " a row, but data.texts and data.templates make " + std::to_string(views) +
+                      "; set them as they were in training");
+  }
+  const auto has_name = [](const models::Feature& feature, const std::string& name) { return feature.name == name; };
+  if (std::ranges::equal(head.features, config.data.features, has_name)) return;
+  std::string names;
+  for (const auto& feature : head.features) names += (names.empty() ? "" : ", ") + feature.name;
+  throw ConfigError("the model reads " + (names.empty() ? "no features" : "the features " + names) +
+                    ", in this order; set data.features " + (names.empty() ? "to nothing" : "so"));
 }
 
 models::LoadOptions load_options_of(const RunConfig& config, const models::HeadConfig& head, int fold) {

@@ -28,9 +28,13 @@ constexpr std::uint32_t job_seed(std::uint32_t run_seed, int fold) {
   return run_seed ^ (0x9E3779B9U * static_cast<std::uint32_t>(fold + 1));
 }
 
-/// The head that the config asks for; labels are the targets, or (classification) the class names. ConfigError unless
-/// loss.class_weights is empty or has one value a class.
-models::HeadConfig head_of(const RunConfig& config, const std::vector<std::string>& class_names);
+/// The head that the config asks for on this data; labels are the targets, or (classification) the class names.
+/// Features have no statistics yet: those are a job's own. ConfigError unless loss.class_weights is empty or has one
+/// value a class.
+models::HeadConfig head_of(const RunConfig& config, const PreparedDataset& prepared);
+
+/// ConfigError unless the dataset has the texts and features that the head reads, in its order.
+void check_inputs(const RunConfig& config, const models::HeadConfig& head, const data::Dataset& dataset);
 
 models::LoadOptions load_options_of(const RunConfig& config, const models::HeadConfig& head, int fold);
 

@@ -84,6 +84,8 @@ std::string describe(const PreparedDataset& prepared, const std::string& table) 
   if (dataset.num_targets() > 0 && prepared.class_names.empty()) {
     text += ", " + std::to_string(dataset.num_targets()) + " targets";
   }
+  if (dataset.views_per_sample() > 1) text += ", " + std::to_string(dataset.views_per_sample()) + " texts each";
+  if (dataset.num_features() > 0) text += ", " + std::to_string(dataset.num_features()) + " features";
   if (!prepared.class_names.empty()) text += ", " + std::to_string(prepared.class_names.size()) + " classes";
   const auto rows = std::max<double>(1, dataset.num_samples());
   text += ", tokens mean " + format("%.1f", static_cast<double>(tokens) / rows) + " max " + std::to_string(longest);
@@ -93,8 +95,10 @@ std::string describe(const PreparedDataset& prepared, const std::string& table) 
 Facts model_facts(const RunConfig& config, const models::LoadedModel& loaded) {
   const auto& head = loaded.model->head();
   auto model = config.model.path + ": " + loaded.model->description();
-  auto outputs = std::string(head.pooling == models::Pooling::kCls ? "cls" : "mean") + " pooling, " +
-                 std::to_string(head.labels.size()) + outputs_in_words(head.task);
+  auto inputs = std::string(head.pooling == models::Pooling::kCls ? "cls" : "mean") + " pooling";
+  if (head.views > 1) inputs += " of " + std::to_string(head.views) + " texts side by side";
+  if (!head.features.empty()) inputs += " and " + std::to_string(head.features.size()) + " standardised features";
+  auto outputs = inputs + ", " + std::to_string(head.labels.size()) + outputs_in_words(head.task);
   const auto precision =
       std::string(config.precision == Precision::kBf16 ? "bf16 (fp32 masters, norms, softmax, sums)" : "fp32") + "; " +
       models::ops::kernel_paths();

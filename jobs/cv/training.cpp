@@ -51,7 +51,7 @@ ExitCode run_training(const RunConfig& config, RunEnvironment& environment) {
   auto facts = machine_facts(*world, environment.mpi.host_name(), set_threads(config, environment.mpi));
 
   const auto training = prepare_dataset(config, config.data.train, TableRole::kTrain, environment);
-  const auto head = head_of(config, training.class_names);
+  const auto head = head_of(config, training);
   const auto plan = plan_training(training.dataset);
   const ResultOrigin origin{config.hash, training.dataset.source_hash(), "", ""};
   facts.emplace_back("training data", describe(training, config.data.train));

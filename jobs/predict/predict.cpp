@@ -31,7 +31,8 @@ at::Tensor shown(const models::HeadConfig& head, PredictOutput output, const at:
 
 void check_output(const models::HeadConfig& head, PredictOutput output) {
   if (output == PredictOutput::kProbability && head.task == models::Task::kRegression) {
-    throw ConfigError("predict.output = probability needs a classification or multi-label model; this is a regression: use value");
+    throw ConfigError(
+        "predict.output = probability needs a classification or multi-label model; this is a regression: use value");
   }
 }
 
@@ -51,6 +52,7 @@ Predicted predict_with_jobs(const RunConfig& config, const std::vector<JobRecord
                             const dist::Mesh& mesh, Console& console) {
   const auto& head = jobs.front().head;
   check_output(head, config.predict.output);
+  check_inputs(config, head, dataset);
   at::Tensor sum;
   for (const auto& job : jobs) {
     console.progress("predict with " + job.name + ", step " + std::to_string(job.selected_step));
@@ -71,6 +73,7 @@ Predicted predict_with_directory(const RunConfig& config, const data::Dataset& d
     options.compute_type = config.precision == Precision::kBf16 ? at::kBFloat16 : at::kFloat;
     loaded = models::load_model(config.model.path, options);
     check_output(loaded.model->head(), config.predict.output);
+    check_inputs(config, loaded.model->head(), dataset);
   });
   const auto outputs =
       predict_rows(*loaded.model, mesh, dataset, all_rows(dataset), config.predict.max_tokens_per_pack);
@@ -83,7 +86,8 @@ ExitCode run_predict(const RunConfig& given, RunEnvironment& environment) {
   auto config = given;
   const auto world = environment.mpi.world();
   check_mesh(config.mesh, {environment.mpi.size()});
-  if (config.data.test.empty()) throw ConfigError("data.test is not set; name the table to predict (CSV or JSON Lines)");
+  if (config.data.test.empty())
+    throw ConfigError("data.test is not set; name the table to predict (CSV or JSON Lines)");
   set_threads(config, environment.mpi);
   const dist::Mesh mesh(world, {environment.mpi.size(), 1, 1}, "predict");
 

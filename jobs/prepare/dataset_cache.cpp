@@ -95,9 +95,11 @@ Totals sum_over_ranks(dist::ProcessGroup& world, const data::DatasetPart& part) 
 data::DatasetLayout layout_of(const TextTable& table, const data::Tokenizer& tokenizer, const Totals& totals) {
   data::DatasetLayout layout;
   layout.num_samples = table.table().num_rows();
+  layout.views_per_sample = table.num_views();
   layout.num_tokens = totals.tokens;
   layout.num_id_bytes = totals.id_bytes;
   layout.num_targets = table.num_targets();
+  layout.num_features = table.num_features();
   layout.has_folds = table.has_folds();
   layout.has_groups = table.has_groups();
   layout.num_groups = table.group_names().size();

@@ -10,7 +10,7 @@
 
 namespace meshfold::jobs {
 
-/// What a text table is used for: training tables have targets, folds and groups; test tables need only id and text.
+/// What a text table is used for: training tables have targets, folds and groups; test tables need only id, texts and features.
 enum class TableRole { kTrain, kTest };
 
 /// The tokenized form of a table: found in the cache by content hash (bytes, columns, tokenizer, max length, format
@@ -20,7 +20,7 @@ enum class TableRole { kTrain, kTest };
 struct PreparedDataset {
   data::Dataset dataset;
   std::filesystem::path file;
-  std::vector<std::string> class_names;  ///< classification: sorted distinct labels; targets hold their index
+  std::vector<std::string> class_names;  ///< classification: in the order of targets and outputs; see TargetColumns
   bool from_cache = false;
   double seconds = 0;
 };

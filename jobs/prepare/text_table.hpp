@@ -9,10 +9,11 @@
 #include <vector>
 
 #include "data/dataset_writer.hpp"
-#include "data/error.hpp"
 #include "data/table.hpp"
 #include "data/tokenizer.hpp"
 #include "jobs/prepare/dataset_cache.hpp"
+#include "jobs/prepare/target_columns.hpp"
+#include "jobs/prepare/text_views.hpp"
 #include "jobs/run_config.hpp"
 
 namespace meshfold::jobs {
@@ -21,7 +22,7 @@ namespace meshfold::jobs {
 class TextTable {
  public:
   /// Opens the file and finds its columns; InputError for one that is missing or a file without rows, ConfigError for
-  /// classification with other than one target.
+  /// roles that contradict each other.
   TextTable(const std::filesystem::path& file, const RunConfig& config, TableRole role);
 
   const data::Table& table() const { return *table_; }
@@ -29,36 +30,38 @@ class TextTable {
   const std::string& roles() const { return roles_; }
 
   /// Reads what must be known of all rows: checks that ids are there and unique, numbers groups in the order of their
-  /// first appearance and sorts the class names. InputError names row, line and column.
+  /// first appearance and finds the class names. InputError names row, line and column.
   void scan();
-  const std::vector<std::string>& class_names() const { return class_names_; }
+  const std::vector<std::string>& class_names() const { return targets_.class_names(); }
   const std::vector<std::string>& group_names() const { return group_names_; }
   bool has_groups() const { return group_.has_value(); }
   bool has_folds() const { return fold_.has_value(); }
-  std::uint32_t num_targets() const;
+  std::uint32_t num_views() const { return views_.num_views(); }
+  std::uint32_t num_targets() const { return targets_.width(); }
+  std::uint32_t num_features() const { return static_cast<std::uint32_t>(features_.size()); }
   /// Bytes of text of every row, by which the work is shared out.
   std::vector<std::uint64_t> text_bytes() const;
 
-  /// Rows [begin, end), tokenized and checked: InputError for empty text and for a target or fold that is no number.
-  /// Only after scan(). The offsets of the part are left at 0, except first_sample.
+  /// Rows [begin, end), tokenized and checked: InputError for empty text, malformed turns, and a target, feature or
+  /// fold that is none. Only after scan(). The offsets of the part are left at 0, except first_sample.
   data::DatasetPart tokenize(std::size_t begin, std::size_t end, const data::Tokenizer& tokenizer) const;
 
  private:
-  data::InputPlace place(std::size_t row, std::size_t column) const { return table_->place(row, column); }
+  void check_size() const;
   void check_ids() const;
-  std::string text(std::size_t row, std::size_t column) const;
-  void append_targets(std::size_t row, std::vector<float>& targets) const;
+  void scan_groups();
   std::int16_t fold(std::size_t row) const;
+  void append_inputs(std::size_t row, const data::Tokenizer& tokenizer, data::DatasetPart& part) const;
 
   std::unique_ptr<const data::Table> table_;
-  bool classification_;
-  EmptyText empty_text_;
+  TextViews views_;
+  TargetColumns targets_;
   std::size_t max_length_;
-  std::size_t id_ = 0, text_ = 0;
-  std::optional<std::size_t> text_pair_, group_, fold_;
-  std::vector<std::size_t> targets_;
+  std::size_t id_ = 0;
+  std::optional<std::size_t> group_, fold_;
+  std::vector<std::size_t> features_;
   std::string roles_;
-  std::vector<std::string> class_names_, group_names_;
+  std::vector<std::string> group_names_;
   std::vector<std::int32_t> group_codes_;
 };
 

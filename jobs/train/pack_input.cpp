@@ -31,6 +31,13 @@ models::PackedInput to_packed_input(const data::PackedBatch& batch, at::Device d
       input.philox_rows.push_back(row * batch.views_per_sample + view);
     }
   }
+  if (!batch.features.empty()) {
+    const auto samples = static_cast<std::int64_t>(batch.rows.size());
+    input.features = at::from_blob(const_cast<float*>(batch.features.data()),
+                                   {samples, static_cast<std::int64_t>(batch.features.size()) / samples},
+                                   at::TensorOptions(at::kFloat))
+                         .to(at::TensorOptions(device), /*non_blocking=*/false, /*copy=*/true);
+  }
   return input;
 }
 

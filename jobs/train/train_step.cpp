@@ -49,9 +49,8 @@ TrainStep::Plan TrainStep::plan(std::span<const std::uint32_t> rows) const {
   std::vector<std::uint64_t> costs;
   costs.reserve(rows.size());
   for (const std::uint32_t row : rows) {
-    const std::uint32_t length = dataset_.sample_length(row);
-    costs.push_back(data::sample_cost(length, static_cast<std::uint64_t>(model_.hidden_size())));
-    plan.tokens += length;
+    costs.push_back(data::sample_cost(dataset_, row, static_cast<std::uint64_t>(model_.hidden_size())));
+    plan.tokens += dataset_.sample_length(row);
   }
   plan.packs = data::pack(costs, static_cast<std::size_t>(parts_));
   plan.totals.denominator = loss_->denominator(targets_of(dataset_, rows));

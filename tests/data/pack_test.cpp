@@ -31,7 +31,7 @@ TEST(Pack, CutsRandomStepsIntoContiguousPacksOfNearEqualCost) {
   std::mt19937_64 random(7);
   for (int trial = 0; trial < 2000; ++trial) {
     std::vector<std::uint64_t> costs(random() % 65);
-    for (auto& cost : costs) cost = sample_cost(2 + random() % 511, 384);
+    for (auto& cost : costs) cost = input_cost(2 + random() % 511, 384);
     const std::size_t parts = 1 + random() % 16;
 
     const auto packs = pack(costs, parts);

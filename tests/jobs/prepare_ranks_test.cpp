@@ -254,6 +254,78 @@ TEST_F(Prepare, ReadsFoldsAndTextPairs) {
   EXPECT_EQ(made.dataset.length(0), 6u);
 }
 
+/// Twelve rows of three conversations each, as JSON Lines, and the texts that data.turns = all with joiner " two "
+/// makes.
+std::string conversations(std::vector<std::vector<std::string>>& texts) {
+  std::string table;
+  for (int i = 0; i < 12; ++i) {
+    const std::string number = std::to_string(i);
+    table += "{\"id\": \"s" + number + "\"";
+    auto& row = texts.emplace_back();
+    for (const char* column : {"prompt", "left", "right"}) {
+      std::string turns, text;
+      for (int k = 0; k <= (i * 5 + column[0]) % 4; ++k) {
+        const bool is_null = (i + k) % 5 == 4;
+        turns += std::string(k == 0 ? "" : ", ") + (is_null ? "null" : "\"one" + std::string(k, '.') + "\"");
+        text += std::string(k == 0 ? "" : " two ") + (is_null ? "" : "one" + std::string(k, '.'));
+      }
+      table += ", \"" + std::string(column) + "\": [" + turns + "]";
+      row.push_back(text);
+    }
+    table += ", \"length\": " + number + ".5, \"rank\": -" + number +
+             ", \"wins\": 0.25, \"loses\": " + (i == 3 ? "0.751" : "0.75") + "}\n";
+  }
+  return table;
+}
+
+TEST_F(Prepare, HoldsViewsFeaturesAndSharesOnAnyNumberOfRanks) {
+  std::vector<std::vector<std::string>> texts;
+  const fs::path table = write_table(conversations(texts), "talks.jsonl");
+  config_.model.task = models::Task::kClassification;
+  config_.data.texts = {"prompt", "left", "right"};
+  config_.data.turns = data::Turns::kAll;
+  config_.data.turn_joiner = "\\stwo\\s";
+  config_.data.empty_text = EmptyText::kKeep;
+  config_.data.features = {"length", "rank"};
+  config_.data.targets = {"wins", "loses"};
+  config_.data.classes = {"left", "right"};
+  config_.data.group = "";
+
+  const auto made = prepare(table);
+
+  const auto& dataset = made.dataset;
+  const auto tokenizer = data::load_tokenizer(config_.model.path);
+  ASSERT_EQ(dataset.num_samples(), 12u);
+  ASSERT_EQ(dataset.views_per_sample(), 3u);
+  ASSERT_EQ(dataset.num_features(), 2u);
+  EXPECT_EQ(made.class_names, config_.data.classes);
+  for (std::uint32_t row = 0; row < 12; ++row) {
+    for (std::uint32_t view = 0; view < 3; ++view) {
+      std::vector<std::int32_t> ids(dataset.length(row * 3 + view));
+      dataset.copy_tokens(row * 3 + view, ids.data());
+      ASSERT_EQ(ids, data::encode_input(*tokenizer, texts[row][view], nullptr, {}).ids) << row << " " << view;
+    }
+    EXPECT_EQ(dataset.features(row)[0], static_cast<float>(row) + 0.5F);
+    EXPECT_EQ(dataset.features(row)[1], -static_cast<float>(row));
+    EXPECT_EQ(dataset.targets(row)[0], row == 3 ? static_cast<float>(0.25 / 1.001) : 0.25F);
+  }
+}
+
+TEST_F(Prepare, MakesAnotherFileForOtherViews) {
+  const fs::path table = write_table("id,text,other,a,doc\n1,one,two,1,x\n2,two,one,2,y\n");
+  config_.data.targets = {"a"};
+  const auto plain = prepare(table);
+  config_.data.texts = {"text", "other"};
+  const auto two = prepare(table);
+  config_.data.templates = "{other} {}";
+  const auto made = prepare(table);
+
+  EXPECT_FALSE(two.from_cache || made.from_cache);
+  EXPECT_EQ(plain.dataset.views_per_sample(), 1u);
+  EXPECT_EQ(two.dataset.views_per_sample(), 2u);
+  EXPECT_EQ(made.dataset.length(0), 4u) << "[CLS] two one [SEP]";
+}
+
 TEST_F(Prepare, NeedsOnlyIdAndTextOfATestTable) {
   const fs::path table = write_table("id,text\nq,one two\nr,three\n");
 

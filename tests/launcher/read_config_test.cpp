@@ -93,7 +93,17 @@ TEST_F(ReadConfig, ContradictionsAreNamed) {
   expect_has(faults_of(good({{"cv.strategy", "group"}})), "cv.strategy by groups needs data.group");
   expect_has(faults_of(good({{"cv.strategy", "column"}})), "cv.strategy = column needs data.fold");
   expect_has(faults_of(good({{"loss.kind", "cross_entropy"}})), "needs model.task = classification");
-  expect_has(faults_of(good({{"model.task", "classification"}, {"data.targets", "a,b"}})), "one column of class names");
+  expect_has(faults_of(good({{"model.task", "classification"}, {"data.targets", "a,b"}, {"data.classes", "x,y,z"}})),
+             "data.classes names 3 classes, but data.targets names 2 columns");
+  expect_has(faults_of(good({{"data.classes", "x,y"}})), "is for model.task = classification");
+  expect_has(faults_of(good({{"data.texts", "a,b"}, {"data.text", "c"}})), "data.text and data.texts are both given");
+  expect_has(faults_of(good({{"data.texts", "a,b"}, {"data.templates", "{} | {a} | {b}"}})),
+             "one template for all views or one a view; there are 3 for 2 columns");
+  expect_has(faults_of(good({{"data.templates", "{a"}})), "data.templates = '{a': expects a closing }");
+  expect_has(faults_of(good({{"data.templates", "{mean}"}})), "'mean', which is a text column");
+  expect_has(faults_of(good({{"data.features", "mean"}})), "the model would read its answer");
+  expect_has(faults_of(good({{"data.turn_columns", "text"}})), "needs data.turns");
+  expect_has(faults_of(good({{"data.turns", "all"}, {"data.turn_columns", "txt"}})), "of which no text is made");
   expect_has(faults_of(good({{"model.task", "classification"}, {"loss.kind", "mse"}})), "must be cross_entropy");
   expect_has(faults_of(good({{"model.task", "multi_label"}, {"loss.kind", "mse"}})), "must be bce");
   expect_has(faults_of(good({{"loss.kind", "bce"}})), "needs model.task = multi_label");
