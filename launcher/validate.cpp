@@ -153,7 +153,8 @@ class Validation {
 
   void check_texts() {
     const auto& data = config_.data;
-    if (!data.texts.empty() && origins_.contains("data.text")) {
+    // A kept config.ini gives every option, data.text with its default too.
+    if (!data.texts.empty() && data.text != RunConfig{}.data.text) {
       fault("data.text", "and data.texts are both given; unset one of them");
     }
     try {

@@ -91,6 +91,13 @@ class Preference(harness.EndToEnd):
         self.assertTrue(numpy.isfinite(log_loss(truth.argmax(1), predicted, labels=[0, 1, 2])))
         self.assertEqual(list(read_csv(directory / "submission.csv")[0]), ["id", *CLASSES])
 
+        # The run directory knows its columns: only the new table is named.
+        self.assert_done(run(2, "predict", "--run", directory, "--set", f"data.test={self.tables / 'preference_test.csv'}"))
+        for ours, submitted in zip(read_csv(directory / "predictions.csv"), read_csv(directory / "submission.csv"), strict=True):
+            self.assertEqual(ours["id"], submitted["id"])
+            for name in CLASSES:
+                self.assertAlmostEqual(float(ours[f"pred_{name}"]), float(submitted[name]), places=4)
+
         # The best fold's model, by itself: its own training rows alone made the statistics of the features.
         exported = directory / "model"
         fold = int(json.loads((exported / "meshfold_export.json").read_text())["job"].removeprefix("fold-"))

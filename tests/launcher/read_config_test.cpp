@@ -133,6 +133,10 @@ TEST_F(ReadConfig, ARunDirectoryContinuesWithItsOwnConfig) {
 
   EXPECT_EQ(second.training.epochs, 4);
   EXPECT_EQ(second.hash, first.hash);
+
+  const auto views = read_config(good({{"data.texts", "a,b"}}), 1);
+  write("run/config.ini", views.ini_text);
+  EXPECT_EQ(read_config(line("cv", {}), 1).data.texts, views.data.texts);
 }
 
 TEST_F(ReadConfig, OnlyDataAndTrainingOptionsChangeTheHash) {
