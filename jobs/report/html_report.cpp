@@ -191,11 +191,11 @@ class Report {
   std::string lengths() const {
     const auto& lengths = run_.notes.lengths;
     if (lengths.counts.empty()) return {};
-    const Histogram histogram{"tokens", "samples", static_cast<double>(lengths.low), static_cast<double>(lengths.width),
+    const Histogram histogram{"tokens", "texts", static_cast<double>(lengths.low), static_cast<double>(lengths.width),
                               lengths.counts};
     return html_section("Lengths",
                         render_svg(histogram) +
-                            html_note("Training samples by tokens; the longest has " + std::to_string(lengths.longest) +
+                            html_note("Training texts by tokens; the longest has " + std::to_string(lengths.longest) +
                                       ", and " + std::to_string(lengths.at_limit) + " reach tokenizer.max_length."));
   }
 

@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <numeric>
 
-#include "data/csv_table.hpp"
 #include "data/error.hpp"
+#include "data/table.hpp"
 #include "jobs/report/diagnostics.hpp"
 #include "jobs/report/html.hpp"
 #include "jobs/report/scatter_chart.hpp"
@@ -163,7 +164,7 @@ class Texts {
  public:
   explicit Texts(const RunRecord& run) {
     try {
-      table_.emplace(data::CsvTable::open(run.train_table));
+      table_ = data::open_table(run.train_table);
       id_ = table_->column(run.id_column);
       for (const auto& name : run.text_columns) columns_.push_back(table_->column(name));
     } catch (const data::InputError& error) {
@@ -177,7 +178,7 @@ class Texts {
     for (std::size_t row = at_least; row < table_->num_rows(); ++row) {
       if (table_->cell(row, id_) != id) continue;
       std::string text;
-      for (const auto column : columns_) text += (text.empty() ? "" : " ¶ ") + excerpt(table_->cell(row, column));
+      for (const auto column : columns_) text += (text.empty() ? "" : " ¶ ") + excerpt(table_->read(row, column).text);
       return text;
     }
     return {};
@@ -185,7 +186,7 @@ class Texts {
   const std::string& fault() const { return fault_; }
 
  private:
-  std::optional<data::CsvTable> table_;
+  std::unique_ptr<const data::Table> table_;
   std::size_t id_ = 0;
   std::vector<std::size_t> columns_;
   std::string fault_;

@@ -57,19 +57,19 @@ LengthCounts lengths_from(const Json& json) {
 
 LengthCounts count_lengths(const data::Dataset& dataset, std::size_t max_length) {
   LengthCounts lengths;
-  const std::uint32_t samples = dataset.num_samples();
-  if (samples == 0) return lengths;
-  lengths.low = dataset.sample_length(0);
-  for (std::uint32_t sample = 0; sample < samples; ++sample) {
-    const std::size_t length = dataset.sample_length(sample);
+  const std::uint64_t texts = std::uint64_t{dataset.num_samples()} * dataset.views_per_sample();
+  if (texts == 0) return lengths;
+  lengths.low = dataset.length(0);
+  for (std::uint64_t text = 0; text < texts; ++text) {
+    const std::size_t length = dataset.length(text);
     lengths.low = std::min(lengths.low, length);
     lengths.longest = std::max(lengths.longest, length);
     lengths.at_limit += length >= max_length ? 1 : 0;
   }
   lengths.width = (lengths.longest - lengths.low) / kBars + 1;
   lengths.counts.resize((lengths.longest - lengths.low) / lengths.width + 1);
-  for (std::uint32_t sample = 0; sample < samples; ++sample) {
-    ++lengths.counts[(dataset.sample_length(sample) - lengths.low) / lengths.width];
+  for (std::uint64_t text = 0; text < texts; ++text) {
+    ++lengths.counts[(dataset.length(text) - lengths.low) / lengths.width];
   }
   return lengths;
 }

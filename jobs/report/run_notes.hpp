@@ -12,7 +12,7 @@
 
 namespace meshfold::jobs {
 
-/// How many training samples have so many tokens; bar i counts lengths from low + i width on.
+/// How many training texts (views of samples) have so many tokens; bar i counts lengths from low + i width on.
 struct LengthCounts {
   std::size_t low = 0, width = 1;
   std::vector<std::size_t> counts;

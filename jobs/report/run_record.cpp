@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "data/csv_table.hpp"
+#include "data/text_template.hpp"
 #include "jobs/cv/job_result.hpp"
 #include "jobs/report/run_status.hpp"
 
@@ -55,6 +56,25 @@ FoldSummary fold_of(const fs::path& run, const JobStatus& job, const std::map<in
   return fold;
 }
 
+/// Every column that a row's texts are made of, once each, in the order in which the model reads them.
+std::vector<std::string> text_columns_of(const Json& options) {
+  std::vector<std::string> own;
+  std::istringstream list(options.value("data.texts", ""));
+  for (std::string name; std::getline(list, name, ',');) own.push_back(name);
+  if (own.empty()) own.push_back(options.value("data.text", ""));
+  std::vector<std::string> columns;
+  const auto add = [&](const std::string& name) {
+    if (!name.empty() && std::ranges::count(columns, name) == 0) columns.push_back(name);
+  };
+  for (const auto& view : data::make_templates(options.value("data.templates", ""), own)) {
+    for (const auto& piece : view.pieces) {
+      if (piece.kind == data::TextTemplate::Piece::Kind::kColumn) add(piece.text);
+    }
+  }
+  add(options.value("data.text_pair", ""));
+  return columns;
+}
+
 /// run.json rather than config.ini: its values need no reader of INI files.
 void take_options(const fs::path& run, RunRecord& record) {
   std::ifstream in(run / "run.json", std::ios::binary);
@@ -63,10 +83,7 @@ void take_options(const fs::path& run, RunRecord& record) {
   const auto& options = json["options"];
   record.train_table = options.value("data.train", "");
   record.id_column = options.value("data.id", "");
-  for (const char* key : {"data.text", "data.text_pair"}) {
-    const auto column = options.value(key, "");
-    if (!column.empty()) record.text_columns.push_back(column);
-  }
+  record.text_columns = text_columns_of(options);
 }
 
 }  // namespace

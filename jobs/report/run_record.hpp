@@ -40,7 +40,7 @@ struct RunRecord {
   std::optional<HeldOut> held_out;  ///< nullopt until the run has finished
   std::string config_ini;
   std::string train_table, id_column;     ///< data.train, data.id
-  std::vector<std::string> text_columns;  ///< data.text, data.text_pair
+  std::vector<std::string> text_columns;  ///< all that texts are made of
 };
 
 /// Reads the run's files. Throws ConfigError if `run` is no run directory, InputError for a damaged table of

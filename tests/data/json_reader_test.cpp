@@ -90,7 +90,9 @@ TEST(Turns, SaysWhereAndWhyACellIsNoListOfTurns) {
   };
 
   EXPECT_EQ(complaint("plain"), "0: a value is missing; here is 'p'");
-  EXPECT_EQ(complaint("\"text\""), "0: no JSON list of turns; a column of plain text needs data.turns = none, or data.turn_columns that leave it out");
+  EXPECT_EQ(complaint("\"text\""),
+            "0: no JSON list of turns; a column of plain text needs data.turns = none, or data.turn_columns that leave "
+            "it out");
   EXPECT_EQ(complaint(R"(["a", 2])"), "6: turn 2 is neither a string nor null");
   EXPECT_EQ(complaint("['a']"),
             "1: JSON strings are in double quotes; a list of Python has to be written by json.dumps");

@@ -80,6 +80,30 @@ void expect_self_contained(const std::string& html) {
   EXPECT_EQ(html.find("<script"), std::string::npos);
 }
 
+TEST(HtmlReport, ShowsEveryColumnThatTheTextsOfAJsonLinesTableAreMadeOf) {
+  const RunDirectory run;
+  for (int fold = 0; fold < 2; ++fold) run.write_fold(fold);
+  run.write("run.json", R"({"options": {"data.train": ")" + (run.path / "train.jsonl").string() +
+                            R"(", "data.id": "id", "data.text": "text", "data.texts": "left,right",
+                               "data.templates": "{prompt}: {}"}})");
+  run.write("folds.csv", "id,fold\n1,0\n2,1\n");
+  run.write("train.jsonl",
+            "{\"id\": 1, \"prompt\": [\"why\", null], \"left\": \"so\", \"right\": \"no\", \"text\": \"unread\"}\n"
+            "{\"id\": 2, \"prompt\": null, \"left\": \"yes\", \"right\": \"well\"}\n");
+  run.write("oof.csv", "id,fold,y,pred_y\n1,0,1,1\n2,1,2,0.5\n");
+  RunNotes notes;
+  notes.command = "cv";
+  notes.labels = {"y"};
+  notes.pooled = {{"mcrmse", 0.6}};
+  write_notes(run.path, notes);
+
+  const std::string html = run.report();
+
+  expect_self_contained(html);
+  EXPECT_NE(html.find("[&quot;why&quot;, null] ¶ so ¶ no"), std::string::npos) << html.substr(html.find("<ol"), 600);
+  EXPECT_EQ(html.find("unread"), std::string::npos);
+}
+
 TEST(HtmlReport, ShowsScoresPredictionsAndTextsAndIsWellFormed) {
   const RunDirectory run;
   for (int fold = 0; fold < 2; ++fold) run.write_fold(fold);

@@ -50,6 +50,16 @@ TEST_F(Submission, HasTheHeaderAndTheColumnOrderOfTheSample) {
   EXPECT_EQ(contents_of(file), "id,sd,mean\nt1,0.1,1\nt2,1e-09,-2.5\n\"t,3\",100,3\n");
 }
 
+TEST_F(Submission, TakesAJsonLinesSampleTooWithItsKeysAsTheHeader) {
+  const auto file = temporary_.path() / "sample.jsonl";
+  std::ofstream(file) << "{\"id\": \"t1\", \"sd\": 0, \"mean\": 0}\n{\"id\": \"t2\"}\n{\"id\": \"t,3\"}\n";
+
+  const auto format = read_submission_format(file, "id", kLabels, kTestIds);
+
+  EXPECT_EQ(format.header, (std::vector<std::string>{"id", "sd", "mean"}));
+  EXPECT_EQ(format.outputs, (std::vector<std::int64_t>{1, 0}));
+}
+
 TEST_F(Submission, HasIdAndLabelsWithoutASample) {
   const auto format = default_submission_format("key", kLabels);
 
