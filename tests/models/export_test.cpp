@@ -46,7 +46,7 @@ class ExportTest : public ::testing::Test {
     const char* data = std::getenv("MESHFOLD_TEST_DATA");
     const char* oracles = std::getenv("MESHFOLD_ORACLES");
     source_ = fs::path(data ? data : "") / "minilm";
-    if (!data || !oracles || !fs::exists(source_)) GTEST_SKIP() << "needs minilm in MESHFOLD_TEST_DATA";
+    if (!data || !oracles || !fs::exists(source_)) FAIL() << "needs minilm in MESHFOLD_TEST_DATA; scripts/test fetches it";
     directory_ = fs::path(oracles) / "export";
     fs::create_directories(directory_);
   }
