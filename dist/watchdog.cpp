@@ -1,7 +1,5 @@
 #include "dist/watchdog.hpp"
 
-#include <pthread.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <condition_variable>
@@ -11,27 +9,13 @@
 #include <utility>
 #include <vector>
 
+#include "dist/blocked_signals.hpp"
+
 namespace meshfold::dist {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr int kPeerLostExitCode = 6;
-
-/// Signals are the main thread's: a thread that is made while they are blocked never receives them.
-class BlockedSignals {
- public:
-  BlockedSignals() {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~BlockedSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  BlockedSignals(const BlockedSignals&) = delete;
-  BlockedSignals& operator=(const BlockedSignals&) = delete;
-
- private:
-  sigset_t before_;
-};
 
 }  // namespace
 

@@ -35,6 +35,7 @@ struct RunSection {
   std::uint32_t seed = 42;
   int threads = 0;                  ///< per rank; 0: cores this rank may use / local ranks
   double deadline_s = 600;          ///< longest wait on a peer
+  double heartbeat_s = 20;          ///< silence of a rank that ends the run; 0: not watched
 };
 
 struct DataSection {

@@ -7,6 +7,7 @@
 #include "dist/agreement.hpp"
 #include "dist/communicator.hpp"
 #include "dist/environment.hpp"
+#include "dist/heartbeat.hpp"
 #include "dist/mpi_process_group.hpp"
 #include "dist/stop_signal.hpp"
 #include "dist/watchdog.hpp"
@@ -63,6 +64,18 @@ void open_run(const std::string& command, const jobs::RunConfig& config, const d
   });
 }
 
+dist::HeartbeatConfig heartbeat_config(const jobs::RunConfig& config, const dist::Environment& mpi,
+                                       dist::ProcessGroup& world) {
+  dist::HeartbeatConfig heartbeat;
+  heartbeat.rank = mpi.rank();
+  heartbeat.size = mpi.size();
+  heartbeat.host_name = mpi.host_name();
+  heartbeat.timeout = std::chrono::milliseconds(static_cast<long long>(config.run.heartbeat_s * 1000));
+  heartbeat.exchange = [&world](const std::string& text) { return world.all_gather_bytes(text); };
+  heartbeat.stop_requested = dist::stop_signal_received;
+  return heartbeat;
+}
+
 /// Of the commands that train: what `meshfold status` tells of this start. Rank 0 alone writes it.
 class StateOfRun {
  public:
@@ -97,7 +110,10 @@ ExitCode run(int argc, char** argv, dist::Environment& mpi, jobs::Console& conso
 
   dist::Watchdog watchdog(mpi.rank());
   const dist::StopSignals signals;
-  jobs::RunEnvironment environment{mpi, watchdog, console, dist::stop_signal_received};
+  const dist::Heartbeat heartbeat(heartbeat_config(config, mpi, *world));
+  if (!heartbeat.why_off().empty()) console.log("no heartbeat between the ranks: " + heartbeat.why_off());
+  const auto stop_requested = [&] { return dist::stop_signal_received() || heartbeat.stop_seen(); };
+  jobs::RunEnvironment environment{mpi, watchdog, console, stop_requested};
   const auto code = run_job(line.command->name, config, environment);
   state.end(code, "");
   return code;

@@ -228,6 +228,8 @@ std::vector<Option> run_options() {
               "threads per rank; 0: usable cores / ranks of the machine"),
       number("run.deadline_s", MEMBER(run.deadline_s), above(0), "s", Kind::kLayout, kAll,
              "longest wait on another rank"),
+      number("run.heartbeat_s", MEMBER(run.heartbeat_s), at_least(0), "s", Kind::kLayout, kAll,
+             "silence of another rank (stopped, its machine or link down) that ends the run; 0: not watched"),
   };
 }
 

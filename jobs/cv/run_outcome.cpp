@@ -24,18 +24,15 @@ std::vector<JobOutcome> gather_outcomes(dist::ProcessGroup& world, std::span<con
 
 std::optional<ExitCode> conclude(std::span<const JobOutcome> outcomes, Console& console) {
   std::optional<ExitCode> code;
-  for (std::size_t fold = 0; fold < outcomes.size(); ++fold) {
-    const auto& outcome = outcomes[fold];
-    if (outcome.state == JobState::kFinished) continue;
-    const auto line = "fold-" + std::to_string(fold) + ": " + outcome.message;
-    if (outcome.state == JobState::kBadNumbers) {
-      console.warn(line);
-      code = ExitCode::kBadNumbers;
-    } else {
-      console.say(line + "; start the same command again to continue");
-      if (!code) code = ExitCode::kStoppedOnRequest;
-    }
+  std::string bad;
+  for (const auto& outcome : outcomes) {
+    if (outcome.state == JobState::kBadNumbers) bad += (bad.empty() ? "" : "; ") + outcome.message;
+    if (outcome.state != JobState::kStopped) continue;
+    const auto fold = static_cast<std::size_t>(&outcome - outcomes.data());
+    console.say("fold-" + std::to_string(fold) + ": " + outcome.message + "; start the same command again to continue");
+    code = ExitCode::kStoppedOnRequest;
   }
+  if (!bad.empty()) throw BadNumbersError(bad);
   return code;
 }
 

@@ -18,8 +18,8 @@ namespace meshfold::jobs {
 std::vector<JobOutcome> gather_outcomes(dist::ProcessGroup& world, std::span<const RankGroup> groups,
                                         std::vector<JobOutcome> own);
 
-/// Says what did not finish. nullopt if all did; else the exit code: 7 when numbers went bad, before 75 when a stop was
-/// requested.
+/// Says what did not finish. nullopt if all did, 75 when a stop was requested. Throws BadNumbersError, with every such
+/// fold, when numbers went bad: the same on every rank.
 std::optional<ExitCode> conclude(std::span<const JobOutcome> outcomes, Console& console);
 
 /// Whether any rank of the group was asked to stop. Collective.

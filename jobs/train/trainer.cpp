@@ -124,6 +124,7 @@ class Trainer {
   std::optional<data::StepPlan> epoch_plan_;
   std::int64_t planned_epoch_ = -1;
   std::exception_ptr listener_failure_;
+  double seconds_before_ = 0.0;  ///< of the processes whose work this one continues
   Clock::time_point start_;
 };
 
@@ -159,6 +160,7 @@ void Trainer::resume() {
     store_.load(found->step, all_pieces(), checkpoint::Store::Names::kExact);
     optimizer_.set_num_updates(resumed.num_updates);
     progress_ = resumed.progress;
+    seconds_before_ = progress_.seconds;
     early_stopping_ = EarlyStopping(config_.training.early_stopping, better(model_), progress_.early_stopping);
     plateau_ = PlateauDecay(config_.plateau, better(model_), progress_.plateau);
     std::string text = "resumed from " + name;
@@ -278,6 +280,7 @@ void Trainer::heed(double score) {
 }
 
 void Trainer::commit() {
+  progress_.seconds = seconds_before_ + seconds_since(start_);
   store_.commit(
       progress_.step, all_pieces(),
       to_state(progress_, identity_, optimizer_.num_updates(), steps_per_epoch_, parts_, mesh_.data().size()));
@@ -337,7 +340,7 @@ TrainOutcome Trainer::outcome(bool stopped, std::int64_t selected_step) const {
   result.stopped_early = progress_.stopped_early;
   result.steps = progress_.step;
   result.samples_trained = progress_.cursor;
-  result.seconds = seconds_since(start_);
+  result.seconds = seconds_before_ + seconds_since(start_);
   result.best_scores = progress_.best_scores;
   result.last_scores = progress_.last_scores;
   result.best_step = progress_.best_step;

@@ -79,6 +79,7 @@ json to_state(const TrainingProgress& progress, const TrainingIdentity& identity
           {"early_stopping", to_json(progress.early_stopping)},
           {"plateau", to_json(progress.plateau)},
           {"stopped_early", progress.stopped_early},
+          {"seconds", progress.seconds},
           {"num_updates", num_updates},
           {"num_steps", identity.num_steps},
           {"seed", identity.seed},
@@ -104,7 +105,8 @@ ResumedState from_state(const json& state, const TrainingIdentity& identity, con
                         scores_from(state.at("last_scores")),
                         early_stopping_from(state.at("early_stopping")),
                         plateau_from(state.at("plateau")),
-                        state.at("stopped_early").get<bool>()};
+                        state.at("stopped_early").get<bool>(),
+                        state.value("seconds", 0.0)};
     resumed.num_updates = state.at("num_updates").get<std::int64_t>();
     resumed.parts = state.at("parts").get<int>();
     resumed.data_ranks = state.at("data_ranks").get<int>();

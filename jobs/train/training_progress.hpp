@@ -35,6 +35,7 @@ struct TrainingProgress {
   EarlyStopping::State early_stopping;
   PlateauDecay::State plateau;
   bool stopped_early = false;
+  double seconds = 0.0;  ///< spent on these steps and their evaluations, over all processes that worked on them
 };
 
 /// The `state` of a checkpoint. `parts` and `data_ranks` tell how it was made; a resumed run may have others.

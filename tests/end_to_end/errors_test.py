@@ -72,6 +72,10 @@ class Errors(harness.EndToEnd):
         result = self.attempt("order", data__test=self.tables / "test.csv", data__sample_submission=self.scratch / "swapped.csv")
         self.assert_one_line(result, 3, "swapped.csv", "row 1")
 
+    def test_reports_numbers_that_went_bad_once_all_folds_have_ended(self):
+        result = self.attempt("bad", training__max_grad_norm=0, optimizer__learning_rate=1e30, cv__groups=2)
+        self.assert_one_line(result, 7, "fold-", "step", "optimizer.learning_rate")
+
 
 if __name__ == "__main__":
     unittest.main()

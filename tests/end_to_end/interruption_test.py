@@ -82,6 +82,39 @@ class Interruption(harness.EndToEnd):
         self.assertEqual(process.returncode, 6, errors)
         self.assertIn("meshfold: rank ", errors)
 
+    def test_stopped_rank_of_another_group_ends_the_waiting_job(self):
+        directory = self.scratch / "stopped-elsewhere"
+        # One fold a group; the second never ends by itself, and nobody waits on it with a deadline.
+        process = start(2, "cv", *self.settings(directory, cv__folds=2, cv__groups=2, training__epochs=400, log__every_steps=1,
+                                                run__heartbeat_s=4))
+        try:
+            wait_for(lambda: (directory / "fold-1/metrics.jsonl").exists() and '"train"' in (directory / "fold-1/metrics.jsonl").read_text(),
+                     60, "a step of fold 1")
+            os.kill(rank_processes(directory)[1], signal.SIGSTOP)
+            began = time.monotonic()
+            _, errors = process.communicate(timeout=30)
+        finally:
+            for pid in rank_processes(directory):
+                os.kill(pid, signal.SIGKILL)
+        self.assertLess(time.monotonic() - began, 30)
+        self.assertEqual(process.returncode, 6, errors)
+        ours = [line for line in errors.splitlines() if line.startswith("meshfold: ")]
+        self.assertEqual(len(ours), 1, errors)
+        self.assertIn("no sign of life from rank ", ours[0])
+
+    def test_request_to_one_rank_stops_the_jobs_of_all_groups(self):
+        directory = self.scratch / "stopped-together"
+        process = start(2, "cv", *self.settings(directory, cv__folds=2, cv__groups=2, training__epochs=400, log__every_steps=1))
+        try:
+            wait_for(lambda: all((directory / f"fold-{f}/metrics.jsonl").exists() for f in range(2)), 60, "both folds at work")
+            os.kill(rank_processes(directory)[1], signal.SIGUSR1)
+            process.communicate(timeout=60)
+        finally:
+            stop_session(process)
+        self.assertEqual(process.returncode, 75)
+        for fold in range(2):
+            self.assertTrue(list((directory / f"fold-{fold}").glob("checkpoint-*/manifest.json")), f"fold {fold} committed nothing")
+
 
 if __name__ == "__main__":
     unittest.main()

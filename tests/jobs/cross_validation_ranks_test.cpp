@@ -48,8 +48,15 @@ TEST(RunOutcome, OfBadNumbersOutweighsARequestToStop) {
   EXPECT_EQ(conclude(std::vector<JobOutcome>(3), console), std::nullopt);
   const std::vector<JobOutcome> stopped{{}, {JobState::kStopped, "at step 3"}};
   EXPECT_EQ(conclude(stopped, console), ExitCode::kStoppedOnRequest);
-  const std::vector<JobOutcome> bad{{JobState::kBadNumbers, "loss"}, {JobState::kStopped, "at step 3"}};
-  EXPECT_EQ(conclude(bad, console), ExitCode::kBadNumbers);
+  const std::vector<JobOutcome> bad{{JobState::kBadNumbers, "fold-0, loss"},
+                                    {JobState::kStopped, "at step 3"},
+                                    {JobState::kBadNumbers, "fold-2, norm"}};
+  try {
+    conclude(bad, console);
+    ADD_FAILURE() << "bad numbers were passed over";
+  } catch (const BadNumbersError& error) {
+    EXPECT_STREQ(error.what(), "fold-0, loss; fold-2, norm");
+  }
 }
 
 TEST(StopRequest, OfTheLastRankAloneReachesAll) {
