@@ -21,6 +21,8 @@ po::options_description general_options() {
   add("run", po::value<std::string>()->value_name("DIR"),
       "run directory: everything is written here, and a run in it continues");
   add("format", po::value<std::string>()->value_name("text|json"), "of status: for people or for scripts");
+  add("compare", "of report: several runs beside each other");
+  add("dry-run", "of sbatch: write the script, submit nothing");
   add("output", po::value<std::string>()->value_name("FILE"), "of report: where the page is written");
   add("help", "this text; after a command: its options");
   add("version", "the version");
@@ -65,12 +67,14 @@ void take_words(const std::vector<std::string>& words, CommandLine& line, std::v
 
 /// --format and the like after a command that has no use for them would be lost without a word.
 void take_flags(const po::variables_map& values, CommandLine& line, std::vector<std::string>& faults) {
-  for (const char* name : {"format", "output"}) {
+  for (const char* name : {"format", "output", "compare", "dry-run"}) {
     if (values.count(name) == 0 || line.command == nullptr) continue;
     if (std::ranges::find(line.command->flags, name) == line.command->flags.end()) {
       faults.push_back("--" + std::string(name) + ": " + line.command->name + " does not take it");
     }
   }
+  line.compare = values.count("compare") > 0;
+  line.dry_run = values.count("dry-run") > 0;
   if (values.count("output")) line.output = values["output"].as<std::string>();
   if (values.count("format")) line.format = values["format"].as<std::string>();
 }
@@ -109,10 +113,16 @@ const std::vector<Command>& commands() {
        {"format"}},
       {"report",
        "DIR",
-       "write report.html anew from a run's files, also of a run that is going on",
+       "write report.html anew from a run's files, also of a run that is going on; --compare: several runs",
        false,
        kOne,
-       {"output"}},
+       {"output", "compare"}},
+      {"sbatch",
+       "COMMAND",
+       "write COMMAND with its options as a Slurm batch script into the run directory and submit it",
+       false,
+       kOne,
+       {"dry-run"}},
       {"checkpoint", "list|verify DIR", "list or verify the checkpoints below a directory", false, kOne, {}},
       {"options", "", "print every option as a Markdown page", false, kOne, {}},
   };

@@ -30,7 +30,7 @@ struct CommandLine {
   std::string config_file, run_directory;
   std::vector<std::pair<std::string, std::string>> sets;  ///< --set key=value, in order
   std::string format, output;                             ///< --format, --output: of the commands that take them
-  bool compare = false;
+  bool compare = false, dry_run = false;
   bool help = false, version = false;
 };
 

@@ -2,14 +2,14 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
 #include <string>
 
 #include "jobs/report/console.hpp"
-#include "jobs/report/html_report.hpp"
 #include "jobs/report/run_status.hpp"
 #include "launcher/checkpoint_command.hpp"
 #include "launcher/options.hpp"
+#include "launcher/report_command.hpp"
+#include "launcher/sbatch_command.hpp"
 
 namespace meshfold::launcher {
 namespace {
@@ -40,20 +40,12 @@ ExitCode run_status(const CommandLine& line, jobs::Console& console) {
   return ExitCode::kDone;
 }
 
-ExitCode run_report(const CommandLine& line, jobs::Console& console) {
-  if (line.words.size() != 1) throw jobs::ConfigError("usage: meshfold report DIR [--output FILE]");
-  const std::filesystem::path run = line.words.front();
-  const auto file = line.output.empty() ? run / "report.html" : std::filesystem::path(line.output);
-  jobs::write_html_report(file, jobs::read_run(run));
-  console.say("written: " + file.string());
-  return ExitCode::kDone;
-}
-
 ExitCode run(const CommandLine& line) {
   jobs::Console console(0, stdout, jobs::Console::Style::kPlain);
   if (line.command->name == "checkpoint") return run_checkpoint_command(line.words, console);
   if (line.command->name == "status") return run_status(line, console);
-  if (line.command->name == "report") return run_report(line, console);
+  if (line.command->name == "report") return run_report_command(line, console);
+  if (line.command->name == "sbatch") return run_sbatch_command(line, console);
   print(options_as_markdown());
   return ExitCode::kDone;
 }

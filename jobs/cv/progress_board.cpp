@@ -38,7 +38,7 @@ std::string ProgressBoard::show(Job& job, double& samples_per_s) {
   const auto progress = read_progress(directory);
   const auto scores = progress ? short_text(progress->scores) : "";
   if (!scores.empty() && scores != job.last_scores && !job.finished) {
-    console_.say(job.name + ": " + scores + " by step " + std::to_string(progress->step) + " of " +
+    console_.say(job.name + ": " + scores + " at step " + std::to_string(progress->evaluated_step) + " of " +
                  std::to_string(progress->num_steps));
   }
   job.last_scores = scores;

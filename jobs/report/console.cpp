@@ -1,5 +1,6 @@
 #include "jobs/report/console.hpp"
 
+#include <fcntl.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -22,20 +23,25 @@ constexpr auto kPlainInterval = std::chrono::seconds(10);  // a log of a long ru
 constexpr auto kRewriteInterval = std::chrono::milliseconds(100);
 
 /// Open MPI gives every rank a pseudo-terminal for stdout, whatever mpirun's own stdout is. So under mpirun it is the
-/// parent's stdout that tells whether somebody watches; on another node than mpirun the parent has none, and lines are
-/// plain.
-bool stdout_is_watched() {
+/// parent's stdout that tells whether somebody watches, and how wide that terminal is; on another node than mpirun the
+/// parent has none, and lines are plain. Empty if nobody watches.
+std::string watched_terminal() {
   const char* terminal = std::getenv("TERM");
-  if (!isatty(STDOUT_FILENO) || terminal == nullptr || std::strcmp(terminal, "dumb") == 0) return false;
-  if (std::getenv("OMPI_COMM_WORLD_SIZE") == nullptr) return true;
+  if (!isatty(STDOUT_FILENO) || terminal == nullptr || std::strcmp(terminal, "dumb") == 0) return {};
+  const bool under_mpirun = std::getenv("OMPI_COMM_WORLD_SIZE") != nullptr;
+  const auto process = under_mpirun ? std::to_string(getppid()) : std::string("self");
   std::error_code ignored;
-  const auto target = std::filesystem::read_symlink("/proc/" + std::to_string(getppid()) + "/fd/1", ignored).string();
-  return target.starts_with("/dev/pts/") || target.starts_with("/dev/tty");
+  const auto target = std::filesystem::read_symlink("/proc/" + process + "/fd/1", ignored).string();
+  return target.starts_with("/dev/pts/") || target.starts_with("/dev/tty") ? target : std::string();
 }
 
-std::size_t terminal_columns(std::FILE* stream) {
+/// Asked for every line: a window changes its size.
+std::size_t terminal_columns(std::FILE* stream, const std::string& terminal) {
   winsize size{};
-  if (ioctl(fileno(stream), TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
+  const int watched = terminal.empty() ? -1 : ::open(terminal.c_str(), O_RDONLY | O_NOCTTY | O_CLOEXEC);
+  const int known = ioctl(watched >= 0 ? watched : fileno(stream), TIOCGWINSZ, &size);
+  if (watched >= 0) ::close(watched);
+  if (known == 0 && size.ws_col > 0) return size.ws_col;
   const char* columns = std::getenv("COLUMNS");
   const long number = columns != nullptr ? std::strtol(columns, nullptr, 10) : 0;
   return number > 10 ? static_cast<std::size_t>(number) : 100;
@@ -90,6 +96,7 @@ struct Console::State {
   int rank;
   std::FILE* stream;
   Style style;
+  std::string terminal;  ///< the device that somebody watches; empty: `stream` itself
   std::ofstream log_file;
   std::string before_log;  // what was logged before the file was open
   bool line_in_place = false;
@@ -120,7 +127,10 @@ struct Console::State {
   }
 };
 
-Console::Console(int rank) : Console(rank, stdout, stdout_is_watched() ? Style::kTerminal : Style::kPlain) {}
+Console::Console(int rank) : Console(rank, stdout, Style::kPlain) {
+  state_->terminal = watched_terminal();
+  if (!state_->terminal.empty()) state_->style = Style::kTerminal;
+}
 
 Console::Console(int rank, std::FILE* stream, Style style) : state_(std::make_unique<State>()) {
   state_->rank = rank;
@@ -208,7 +218,7 @@ void Console::progress(std::string_view line) {
     return say(line);
   }
   // One column stays free: a full line would wrap, and then it cannot be rewritten.
-  const std::string_view shown = cut_to(line, terminal_columns(state_->stream) - 1);
+  const std::string_view shown = cut_to(line, terminal_columns(state_->stream, state_->terminal) - 1);
   std::fprintf(state_->stream, "\r\033[K%.*s", static_cast<int>(shown.size()), shown.data());
   std::fflush(state_->stream);
   state_->line_in_place = true;

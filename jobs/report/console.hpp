@@ -17,7 +17,7 @@ class Console {
   /// How progress is shown: rewritten in place, or as plain lines.
   enum class Style { kTerminal, kPlain };
 
-  /// Speaks on stdout; the style is found out (see stdout_is_watched in console.cpp).
+  /// Speaks on stdout; the style is found out (see watched_terminal in console.cpp).
   explicit Console(int rank);
   /// Speaks on `stream`, which must outlive this object.
   Console(int rank, std::FILE* stream, Style style);

@@ -205,10 +205,11 @@ std::optional<JobProgress> read_progress(const std::filesystem::path& job_direct
   JobProgress progress;
   if (!tail.steps.empty()) {
     const StepReport& last = tail.steps.back();
-    progress = {last.step, last.num_steps, last.loss, last.samples_per_s, {}};
+    progress = {last.step, last.num_steps, last.loss, last.samples_per_s, {}, 0};
   }
   if (!tail.evaluations.empty()) {
-    progress.step = std::max(progress.step, tail.evaluations.back().step);
+    progress.evaluated_step = tail.evaluations.back().step;
+    progress.step = std::max(progress.step, progress.evaluated_step);
     progress.scores = tail.evaluations.back().scores;
   }
   return progress;

@@ -55,6 +55,7 @@ struct JobProgress {
   std::int64_t step = 0, num_steps = 0;
   double loss = 0, samples_per_s = 0;
   Scores scores;  ///< of the last evaluation
+  std::int64_t evaluated_step = 0;
 };
 std::optional<JobProgress> read_progress(const std::filesystem::path& job_directory);
 

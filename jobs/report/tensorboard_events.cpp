@@ -95,9 +95,10 @@ std::string restart_event(double time, std::int64_t step) {
   return event(time, step).message(7, Message().varint(1, kStart)).encoded();
 }
 
-std::string scalar_event(double time, std::int64_t step, std::string_view tag, float value) {
-  const Message summary_value = Message().bytes(1, tag).fixed32(2, value);
-  return event(time, step).message(5, Message().message(1, summary_value)).encoded();
+std::string scalar_event(double time, std::int64_t step, std::span<const std::string> tags, float value) {
+  Message summary;
+  for (const auto& tag : tags) summary.message(1, Message().bytes(1, tag).fixed32(2, value));
+  return event(time, step).message(5, summary).encoded();
 }
 
 std::string text_event(double time, std::int64_t step, std::string_view tag, std::string_view markdown) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -20,7 +21,8 @@ std::string tf_record(std::string_view data);
 std::string version_event(double time);
 /// Values of `step` and later ones that other files of the directory hold are void: an attempt that was lost.
 std::string restart_event(double time, std::int64_t step);
-std::string scalar_event(double time, std::int64_t step, std::string_view tag, float value);
+/// One value under several tags.
+std::string scalar_event(double time, std::int64_t step, std::span<const std::string> tags, float value);
 /// A text for TensorBoard's text tab, in Markdown.
 std::string text_event(double time, std::int64_t step, std::string_view tag, std::string_view markdown);
 

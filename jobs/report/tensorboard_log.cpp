@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cmath>
@@ -71,7 +72,8 @@ void TensorBoardLog::on_evaluation(const EvaluationReport& report) {
 void TensorBoardLog::on_note(const std::string& note) { text(last_step_, "notes", note); }
 
 void TensorBoardLog::scalar(std::int64_t step, std::string_view tag, double value) {
-  write(scalar_event(now(), step, prefix_ + std::string(tag), static_cast<float>(value)));
+  const std::array tags = {prefix_ + std::string(tag), std::string(tag)};
+  write(scalar_event(now(), step, tags, static_cast<float>(value)));
 }
 
 void TensorBoardLog::text(std::int64_t step, std::string_view tag, std::string_view markdown) {

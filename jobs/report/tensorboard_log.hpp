@@ -10,10 +10,12 @@
 
 namespace meshfold::jobs {
 
-/// Writes `<job>/events.out.tfevents.<time>.<host>.<process>` for TensorBoard: `<job>/train/loss`, learning_rate,
-/// grad_norm, tokens_per_s, samples_per_s every `every_steps` steps, `<job>/eval/<metric>` of each evaluation, and the
-/// config and notes as texts. Every process writes a file of its own; where it goes on from a checkpoint, it tells
-/// readers to forget the steps after that. Flushed after each entry. Written by the job's first rank alone.
+/// Writes `<job>/events.out.tfevents.<time>.<host>.<process>` for TensorBoard: `train/loss`, learning_rate, grad_norm,
+/// tokens_per_s, samples_per_s every `every_steps` steps, `eval/<metric>` of each evaluation, and the config and notes
+/// as texts. Each value also has the tag `<job>/train/loss` and so on: the plain tags lie over each other in one chart
+/// for all folds of a run directory, the others stay apart where runs are merged. Every process writes a file of its
+/// own; where it goes on from a checkpoint, it tells readers to forget the steps after that. Flushed after each entry.
+/// Written by the job's first rank alone.
 class TensorBoardLog final : public TrainListener {
  public:
   /// Makes the directory. Throws StorageError, as every member does when the file cannot be written.

@@ -1,10 +1,14 @@
 """What a person sees of a run: its status from another process, and its report, rebuilt from the files alone."""
 
+import fcntl
 import json
 import os
+import pty
 import re
 import signal
+import struct
 import subprocess
+import termios
 import unittest
 
 from sklearn.calibration import calibration_curve
@@ -58,6 +62,27 @@ class Seeing(harness.EndToEnd):
         self.assertEqual(len(worst), 20)
         for name, text in worst:
             self.assertEqual(text[:20], " ".join(texts[name].split()).replace("&", "&amp;").replace('"', "&quot;")[:20])
+
+    def test_progress_is_one_line_that_fits_the_terminal(self):
+        """A terminal of 50 columns, as mpirun's user has it; the rank itself only sees mpirun's pipe."""
+        main, watched = pty.openpty()
+        fcntl.ioctl(watched, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 50, 0, 0))
+        process = subprocess.Popen(harness.command(2, ["cv", *self.settings(self.scratch / "watched", cv__folds=2, training__epochs=40)]),
+                                   env=harness.environment() | {"TERM": "xterm"}, stdin=subprocess.DEVNULL, stdout=watched,
+                                   stderr=subprocess.STDOUT, start_new_session=True)
+        os.close(watched)
+        text = b""
+        try:
+            while chunk := os.read(main, 65536):
+                text += chunk
+        except OSError:  # the other end is closed
+            pass
+        os.close(main)
+        self.assertEqual(process.wait(60), 0, text.decode())
+        shown = re.findall("\r\x1b\\[K(fold-0 [^\r\n]*)", text.decode())
+        self.assertGreater(len(shown), 2, text.decode())
+        self.assertLess(max(map(len, shown)), 50)
+        self.assertNotIn("\nfold-0 waits", text.decode(), "progress in a line of its own")
 
     def test_failure_is_told_by_status(self):
         directory = self.scratch / "failed"

@@ -1,0 +1,12 @@
+#pragma once
+
+#include "jobs/error.hpp"
+#include "jobs/report/console.hpp"
+#include "launcher/command_line.hpp"
+
+namespace meshfold::launcher {
+
+/// `report DIR` and `report --compare A B...`: pages made of run directories' files alone. One process.
+jobs::ExitCode run_report_command(const CommandLine& line, jobs::Console& console);
+
+}  // namespace meshfold::launcher
