@@ -172,9 +172,9 @@ void write_comparison(const std::filesystem::path& file, const std::vector<Compa
     body += html_section("Pooled scores", html_table(header_of("metric", runs), scores) +
                                               html_note("In brackets: the difference to the first run."));
   }
-  body += html_pair(chart_section("Training loss", "training loss", runs, loss_of),
-                    chart_section(metric + " by epoch", metric, runs,
-                                  [&](const FoldSummary& fold) { return scores_of(fold, metric); }));
+  body += html_grid({chart_section("Training loss", "training loss", runs, loss_of),
+                     chart_section(metric + " by epoch", metric, runs,
+                                   [&](const FoldSummary& fold) { return scores_of(fold, metric); })});
   body += html_section("Folds: " + metric, html_table(header_of("fold", runs), fold_rows(runs)) +
                                                html_note("* has not finished: the score of its last evaluation."));
   body += html_section("Options that differ",

@@ -77,9 +77,10 @@ std::string html_section(const std::string& title, const std::string& body) {
   return "<section><h2>" + html_escaped(title) + "</h2>" + body + "</section>\n";
 }
 
-std::string html_pair(const std::string& left, const std::string& right) {
-  if (left.empty() || right.empty()) return left + right;
-  return "<div class=\"pair\">" + left + right + "</div>\n";
+std::string html_grid(const std::vector<std::string>& sections) {
+  std::string html;
+  for (const auto& section : sections) html += section;
+  return html.empty() ? html : "<div class=\"pair\">" + html + "</div>\n";
 }
 
 std::string html_note(const std::string& text) { return "<p class=\"note\">" + html_escaped(text) + "</p>"; }

@@ -18,8 +18,8 @@ std::string html_page(const std::string& title, const std::string& body);
 
 std::string html_section(const std::string& title, const std::string& body);
 
-/// Two sections side by side where there is room.
-std::string html_pair(const std::string& left, const std::string& right);
+/// Sections two by two where there is room; empty ones are left out.
+std::string html_grid(const std::vector<std::string>& sections);
 
 /// A remark in small print below a chart or a table.
 std::string html_note(const std::string& text);

@@ -24,10 +24,9 @@ class Report {
 
   std::string html() const {
     const auto& notes = run_.notes;
-    return html_page(run_.title, headline() + folds() + html_pair(loss_curves(), score_curves(metric_)) +
-                                     more_scores() + html_pair(learning_rates(), gradient_norms()) +
-                                     prediction_sections(run_) + html_pair(lengths(), throughput()) + metrics() +
-                                     html_pair(facts("Run", notes.facts), facts("Files", notes.files)) +
+    return html_page(run_.title, headline() + folds() + html_grid(curves()) + prediction_sections(run_) +
+                                     html_grid({lengths(), throughput()}) + metrics() +
+                                     html_grid({facts("Run", notes.facts), facts("Files", notes.files)}) +
                                      html_details("Config", "<pre>" + html_escaped(run_.config_ini) + "</pre>"));
   }
 
@@ -169,8 +168,16 @@ class Report {
     return html_section(metric + " by epoch", legend() + render_svg(chart));
   }
 
-  /// The other metrics that are not of one target or class alone.
-  std::string more_scores() const {
+  std::vector<std::string> curves() const {
+    std::vector<std::string> sections = {loss_curves(), score_curves(metric_)};
+    for (const auto& name : more_metrics()) sections.push_back(score_curves(name));
+    sections.push_back(learning_rates());
+    sections.push_back(gradient_norms());
+    return sections;
+  }
+
+  /// Those besides the main one that are not of one target or class alone.
+  std::vector<std::string> more_metrics() const {
     std::vector<std::string> names;
     for (const auto& fold : run_.folds) {
       for (const auto& evaluation : fold.history.evaluations) {
@@ -181,11 +188,7 @@ class Report {
       }
     }
     names.resize(std::min(names.size(), kMaxMetricCharts));
-    std::string html;
-    for (std::size_t i = 0; i < names.size(); i += 2) {
-      html += html_pair(score_curves(names[i]), i + 1 < names.size() ? score_curves(names[i + 1]) : std::string());
-    }
-    return html;
+    return names;
   }
 
   std::string lengths() const {

@@ -23,7 +23,8 @@ constexpr std::size_t kWorstRows = 20;
 constexpr std::size_t kTextCharacters = 400;
 constexpr std::size_t kBins = 10;
 
-std::string percent(double share) { return fixed_number(100 * share, 1) + " %"; }
+/// The blank does not break.
+std::string percent(double share) { return fixed_number(100 * share, 1) + "\u00a0%"; }
 
 /// Blanks run together and the text cut between characters.
 std::string excerpt(const std::string& text) {
@@ -42,7 +43,7 @@ std::string excerpt(const std::string& text) {
 }
 
 std::string scatter_section(const HeldOut& held_out, std::size_t target) {
-  ScatterChart chart{"predicted", "true", {}, {}, {}};
+  ScatterChart chart{"predicted", "true", {}, {}, {}, false};
   for (std::size_t row = 0; row < held_out.size(); ++row) {
     chart.points.emplace_back(held_out.predicted_at(row, target), held_out.truth_at(row, target));
   }
@@ -59,18 +60,14 @@ std::string scatter_section(const HeldOut& held_out, std::size_t target) {
 }
 
 std::string scatter_sections(const HeldOut& held_out) {
-  std::string html;
+  std::vector<std::string> sections;
   const std::size_t shown = std::min(held_out.labels.size(), kMaxCharts);
-  for (std::size_t target = 0; target < shown; target += 2) {
-    html += html_pair(scatter_section(held_out, target),
-                      target + 1 < shown ? scatter_section(held_out, target + 1) : std::string());
-  }
-  if (shown < held_out.labels.size()) {
-    html += html_section("More targets", html_note("Only the first " + std::to_string(shown) + " of " +
-                                                   std::to_string(held_out.labels.size()) +
-                                                   " targets have a chart; oof.csv has the predictions of all."));
-  }
-  return html;
+  for (std::size_t target = 0; target < shown; ++target) sections.push_back(scatter_section(held_out, target));
+  if (shown == held_out.labels.size()) return html_grid(sections);
+  return html_grid(sections) +
+         html_section("More targets", html_note("Only the first " + std::to_string(shown) + " of " +
+                                                std::to_string(held_out.labels.size()) +
+                                                " targets have a chart; oof.csv has the predictions of all."));
 }
 
 /// Counts, shaded by their share of the row: the true class.
@@ -117,7 +114,7 @@ std::string confusion_list(const std::vector<std::string>& labels, const std::ve
 
 std::string reliability_section(const HeldOut& held_out) {
   const auto bins = reliability(held_out, kBins);
-  ScatterChart chart{"probability", "share that is true", {}, {}, {}};
+  ScatterChart chart{"probability", "share that is true", {}, {}, {}, true};
   if (held_out.task == Task::kClassification && held_out.labels.size() > 2) chart.y_label = "share that is right";
   for (const auto& bin : bins) {
     chart.means.emplace_back(bin.predicted, bin.truth);
@@ -156,7 +153,7 @@ std::string class_sections(const HeldOut& held_out) {
   const auto confusions =
       html_section(fits ? "Confusions" : "Most frequent confusions",
                    fits ? matrix_table(held_out.labels, counts) : confusion_list(held_out.labels, counts));
-  return html_pair(confusions, reliability_section(held_out));
+  return html_grid({confusions, reliability_section(held_out)});
 }
 
 /// The training table's texts by row; says why when it cannot be read any more.
@@ -246,7 +243,7 @@ std::string prediction_sections(const RunRecord& run) {
       html = class_sections(held_out);
       break;
     case Task::kMultiLabel:
-      html = html_pair(label_table(held_out), reliability_section(held_out));
+      html = html_grid({label_table(held_out), reliability_section(held_out)});
       break;
   }
   return html + worst_section(run);

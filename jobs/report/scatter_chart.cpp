@@ -38,8 +38,8 @@ void draw_density(ChartFrame& frame, const ScatterChart& chart) {
     if (counts[cell] == 0) continue;
     const double share = std::log1p(static_cast<double>(counts[cell])) / most;
     const auto shade = std::min(kShades - 1, static_cast<std::size_t>(share * kShades));
-    const double x = frame.left() + static_cast<double>(cell % columns) * kCell;
-    const double y = frame.top() + static_cast<double>(cell / columns) * kCell;
+    const double x = std::min(frame.left() + static_cast<double>(cell % columns) * kCell, frame.right() - kCell);
+    const double y = std::min(frame.top() + static_cast<double>(cell / columns) * kCell, frame.bottom() - kCell);
     paths.at(shade) += "M" + std::to_string(std::lround(x)) + " " + std::to_string(std::lround(y)) + "h6v6h-6z";
   }
   for (std::size_t shade = 0; shade < kShades; ++shade) {
@@ -65,7 +65,7 @@ void draw_means(ChartFrame& frame, const ScatterChart& chart) {
 }  // namespace
 
 std::string render_svg(const ScatterChart& chart) {
-  Span span;
+  Span span = chart.shares ? Span{0, 1} : Span{};
   for (const auto& [x, y] : chart.points) {
     span.take(x);
     span.take(y);
@@ -74,7 +74,7 @@ std::string render_svg(const ScatterChart& chart) {
     span.take(x);
     span.take(y);
   }
-  if (span.empty()) return "<p class=\"empty\">no points yet</p>";
+  if (chart.points.empty() && chart.means.empty()) return "<p class=\"empty\">no points yet</p>";
   ChartFrame frame(chart.y_label + " against " + chart.x_label, chart.x_label, span, span);
   if (chart.points.size() > kMaxDots) {
     draw_density(frame, chart);

@@ -13,6 +13,7 @@ struct ScatterChart {
   /// A marked line over the points: means of bins, with the number of points of each.
   std::vector<std::pair<double, double>> means;
   std::vector<std::size_t> counts;
+  bool shares = false;  ///< both axes reach from 0 to 1 at least
 };
 
 /// One inline <svg>. Up to 1,500 points are drawn singly, more as squares that are darker the more points they hold, so
