@@ -3,6 +3,7 @@ stand-ins for the reader's files, and every error message that docs/faq.md expla
 
 Shell commands stand in ```sh blocks. The blocks of a page run in order in one directory, as a reader would type them."""
 
+import json
 import os
 import re
 import shlex
@@ -105,6 +106,9 @@ class Docs(harness.EndToEnd):
         test = [{"id": row["id"], "text": row["text"]} for row in read_csv(self.tables / "test.csv")]
         write_csv(directory / "test.csv", test)
         write_csv(directory / "new.csv", test)
+        (directory / "new.jsonl").write_text("".join(json.dumps(row) + "\n" for row in test), encoding="utf-8")
+        (directory / "mine.ini").write_text("[data]\ntrain = train.csv\ntargets = score\n[model]\npath = models/bert\n[cv]\nfolds = 2\n",
+                                            encoding="utf-8")
         (directory / "data").mkdir()
         shutil.copy(self.tables / "train.csv", directory / "data/vader_train.csv")
         for model in ("models/bert", "data/minilm"):
