@@ -23,6 +23,7 @@ ConfigError::ConfigError(const std::vector<std::string>& faults) : std::runtime_
 ExitCode exit_code_of(const std::exception& error) {
   if (const auto* peer = dynamic_cast<const dist::PeerFailed*>(&error)) return static_cast<ExitCode>(peer->exit_code());
   if (dynamic_cast<const ConfigError*>(&error)) return ExitCode::kConfig;
+  if (dynamic_cast<const models::LayoutError*>(&error)) return ExitCode::kConfig;
   if (dynamic_cast<const data::InputError*>(&error)) return ExitCode::kInput;
   if (dynamic_cast<const data::Hdf5Error*>(&error)) return ExitCode::kStorage;
   if (dynamic_cast<const std::filesystem::filesystem_error*>(&error)) return ExitCode::kStorage;

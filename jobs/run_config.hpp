@@ -7,8 +7,8 @@
 
 #include "data/folds.hpp"
 #include "data/turns.hpp"
-#include "jobs/train/adamw.hpp"
 #include "jobs/train/early_stopping.hpp"
+#include "jobs/train/optimizer.hpp"
 #include "jobs/train/plateau_decay.hpp"
 #include "jobs/train/schedule.hpp"
 #include "models/loss.hpp"
@@ -36,6 +36,7 @@ struct RunSection {
   int threads = 0;                  ///< per rank; 0: cores this rank may use / local ranks
   double deadline_s = 600;          ///< longest wait on a peer
   double heartbeat_s = 20;          ///< silence of a rank that ends the run; 0: not watched
+  bool check_calls = false;         ///< compare every call between ranks before it is made
 };
 
 struct DataSection {
@@ -82,8 +83,12 @@ struct TrainingSection {
 };
 
 struct MeshSection {
-  int data = 0;                     ///< per job; 0: all ranks of the job
-  int pipeline = 1, tensor = 1;
+  int data = 0, pipeline = 1, tensor = 1;  ///< per job; one of them may be 0: as many as are left
+  bool shard_optimizer = true;      ///< optimizer states of a data rank's share of the parameters only (ZeRO-1)
+};
+
+struct LayoutSection {
+  std::vector<models::LayoutRule> rules;  ///< empty: the architecture's own
 };
 
 struct CvSection {
@@ -118,12 +123,13 @@ struct RunConfig {
   TokenizerSection tokenizer;
   ModelSection model;
   models::LossConfig loss;
-  AdamWConfig optimizer;
+  OptimizerConfig optimizer;
   ScheduleConfig schedule;
   PlateauConfig plateau;
   TrainingSection training;
   Precision precision = Precision::kFp32;
   MeshSection mesh;
+  LayoutSection layout;
   CvSection cv;
   CheckpointSection checkpoint;
   PredictSection predict;

@@ -1,6 +1,7 @@
 #include "data/text_template.hpp"
 #include "launcher/option_value.hpp"
 #include "launcher/options.hpp"
+#include "models/error.hpp"
 #include "models/ops/instruction_set.hpp"
 
 namespace meshfold::launcher {
@@ -157,6 +158,42 @@ Option text(std::string key, std::string type, Member member, Kind kind, std::st
           [=](const RunConfig& config) { return member(config); }};
 }
 
+/// A number of ranks, or `auto` (0): what is left.
+template <typename Member>
+Option axis_size(const std::string& key, Member member, const std::string& help) {
+  Option option = integer(key, member, at_least(0), "ranks", Kind::kLayout, kComputing,
+                          help + "; auto (for one axis): what the others leave");
+  option.type += ", or auto";
+  option.set = [plain = option.set](RunConfig& config, const std::string& value) {
+    plain(config, value == "auto" ? "0" : value);
+  };
+  option.text = [=](const RunConfig& config) { return member(config) == 0 ? "auto" : std::to_string(member(config)); };
+  return option;
+}
+
+template <typename Member>
+Option layout_rules(const std::string& key, Member member, const std::string& help) {
+  return {key,
+          "layout rules, `;`-separated",
+          "",
+          Kind::kLayout,
+          kComputing,
+          help,
+          "the architecture's",
+          [=](RunConfig& config, const std::string& value) {
+            try {
+              member(config) = models::parse_layout_rules(value);
+            } catch (const models::LayoutError& error) {
+              throw std::invalid_argument(error.what());
+            }
+          },
+          [=](const RunConfig& config) {
+            std::string joined;
+            for (const auto& rule : member(config)) joined += (joined.empty() ? "" : "; ") + rule.to_string();
+            return joined;
+          }};
+}
+
 template <typename Member, typename Enum>
 Option choice(std::string key, Member member, Names<Enum> names, Kind kind, std::string commands, std::string help,
               std::string default_note = "") {
@@ -230,6 +267,8 @@ std::vector<Option> run_options() {
              "longest wait on another rank"),
       number("run.heartbeat_s", MEMBER(run.heartbeat_s), at_least(0), "s", Kind::kLayout, kAll,
              "silence of another rank (stopped, its machine or link down) that ends the run; 0: not watched"),
+      flag("run.check_calls", MEMBER(run.check_calls), Kind::kLayout, kComputing,
+           "compare every exchange between the ranks before it is made, and name those that differ; slow"),
   };
 }
 
@@ -344,8 +383,11 @@ std::vector<Option> model_options() {
 std::vector<Option> training_options() {
   using jobs::ScheduleKind;
   return {
+      choice("optimizer.kind", MEMBER(optimizer.kind),
+             Names<jobs::OptimizerKind>{{"adamw", jobs::OptimizerKind::kAdamW}, {"sgd", jobs::OptimizerKind::kSgd}},
+             Kind::kTraining, kFitting, "AdamW, or plain stochastic gradient descent"),
       number("optimizer.learning_rate", MEMBER(optimizer.learning_rate), above(0), "", Kind::kTraining, kFitting,
-             "peak learning rate of AdamW"),
+             "peak learning rate"),
       number("optimizer.weight_decay", MEMBER(optimizer.weight_decay), at_least(0), "", Kind::kTraining, kFitting,
              "decoupled weight decay; biases and norms are left out"),
       number("optimizer.beta1", MEMBER(optimizer.beta1), from_to_below(0, 1), "", Kind::kTraining, kFitting,
@@ -421,11 +463,15 @@ std::vector<Option> training_options() {
 
 std::vector<Option> layout_options() {
   return {
-      integer("mesh.data", MEMBER(mesh.data), at_least(0), "ranks", Kind::kLayout, kComputing,
-              "data ranks of a job; 0: all of the job's ranks"),
-      integer("mesh.pipeline", MEMBER(mesh.pipeline), at_least(1), "ranks", Kind::kLayout, kComputing,
-              "pipeline stages"),
-      integer("mesh.tensor", MEMBER(mesh.tensor), at_least(1), "ranks", Kind::kLayout, kComputing, "tensor ranks"),
+      axis_size("mesh.data", MEMBER(mesh.data), "data ranks of a job: each computes its share of a step's packs"),
+      axis_size("mesh.pipeline", MEMBER(mesh.pipeline), "pipeline stages of a job"),
+      axis_size("mesh.tensor", MEMBER(mesh.tensor), "tensor ranks of a job: each holds its share of the matrices"),
+      flag("mesh.shard_optimizer", MEMBER(mesh.shard_optimizer), Kind::kLayout, kFitting,
+           "data ranks keep optimizer states for their share of the parameters only (ZeRO-1)"),
+      layout_rules(
+          "layout.rules", MEMBER(layout.rules),
+          "how parameters are cut over the tensor axis: `expression -> dims`, separated by `;`; each dim is -, "
+          "tensor or tensor~ (need not divide)"),
   };
 }
 

@@ -273,13 +273,17 @@ class Validation {
 
   void check_mesh() {
     const auto& mesh = config_.mesh;
-    for (const auto& [key, size] : {std::pair{"mesh.pipeline", mesh.pipeline}, std::pair{"mesh.tensor", mesh.tensor}}) {
-      if (size > 1)
-        fault(key, "= " + std::to_string(size) + ": only the data axis can be larger than 1 in this version");
+    if (mesh.pipeline > 1) {
+      fault("mesh.pipeline", "= " + std::to_string(mesh.pipeline) + ": there are no pipeline stages in this version");
     }
-    if (mesh.data > num_ranks_) {
-      fault("mesh.data", "= " + std::to_string(mesh.data) + ", but there are " + std::to_string(num_ranks_) +
-                             " ranks; start more with mpirun -n, or set it to 0");
+    int autos = 0;
+    for (const auto& [key, size] : {std::pair{"mesh.data", mesh.data}, std::pair{"mesh.pipeline", mesh.pipeline},
+                                    std::pair{"mesh.tensor", mesh.tensor}}) {
+      if (size == 0 && ++autos > 1) fault(key, "= auto, but only one axis of the mesh may be auto");
+      if (size > num_ranks_) {
+        fault(key, "= " + std::to_string(size) + ", but there are " + std::to_string(num_ranks_) +
+                       " ranks; start more with mpirun -n, or set it to auto");
+      }
     }
   }
 

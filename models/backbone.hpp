@@ -4,8 +4,10 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "models/forward_context.hpp"
+#include "models/layout_map.hpp"
 #include "models/model.hpp"
 #include "models/ops/ops.hpp"
 #include "models/packed_input.hpp"
@@ -16,7 +18,7 @@ namespace meshfold::models {
 /// What travels from layer to layer (and from stage to stage of a pipeline): the residual stream and what a kind of
 /// backbone carries beside it.
 struct LayerStream {
-  at::Tensor hidden;    ///< [T, H] fp32
+  at::Tensor hidden;    ///< [T, H] fp32; on a tensor axis this rank's rows of it
   at::Tensor relative;  ///< relative position embeddings that every layer reads; undefined in models without them
 };
 
@@ -40,7 +42,7 @@ class Backbone {
   virtual ~Backbone() = default;
   /// Declares every parameter, in the order of use.
   virtual void declare(ParameterDeclaration& declare) const = 0;
-  /// Takes its views, once the store is allocated.
+  /// Takes its views, once the store is allocated. Throws LayoutError for cuts that it cannot compute with.
   virtual void bind(const ParameterStore& store) = 0;
   /// The stream before layer 0.
   virtual LayerStream embed(const PackedInput& input, const ForwardContext& context) const = 0;
@@ -48,6 +50,8 @@ class Backbone {
   virtual LayerStream layer(const LayerStream& stream, std::int64_t index, const PackedInput& input,
                             const ForwardContext& context) const = 0;
   virtual BackboneShape shape() const = 0;
+  /// How its parameters lie on a tensor axis by default; none: it knows no tensor axis.
+  virtual std::vector<LayoutRule> layout() const { return {}; }
   virtual PoolerConfig pooler() const = 0;
   /// The probabilities in force.
   virtual DropoutOverrides dropout() const = 0;

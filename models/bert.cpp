@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "models/encoder_layer.hpp"
+#include "models/ops/tensor_parallel.hpp"
 #include "models/sequence_model.hpp"
 
 namespace meshfold::models {
@@ -20,8 +21,10 @@ void declare_layer(ParameterDeclaration& declare, const EncoderLayerConfig& conf
   const std::string prefix = layer_prefix(layer);
   const std::int64_t hidden = config.hidden_size;
   const char* const projections[] = {"attention.self.query", "attention.self.key", "attention.self.value"};
-  for (const char* name : projections) declare.weight(prefix + name, hidden, hidden, ComputeCopy::kYes);
-  for (const char* name : projections) declare.bias(prefix + name, hidden);
+  for (const char* name : projections) {
+    declare.weight(prefix + name, hidden, hidden, ComputeCopy::kYes, {config.head_width, 1});
+  }
+  for (const char* name : projections) declare.bias(prefix + name, hidden, {config.head_width});
   declare_encoder_layer(declare, config, prefix);
 }
 
@@ -37,8 +40,8 @@ class BertBackbone final : public Backbone {
       : config_(config),
         hidden_dropout_(dropout.hidden.value_or(config.hidden_dropout)),
         attention_dropout_(dropout.attention.value_or(config.attention_dropout)),
-        layer_config_{config.hidden_size, config.intermediate_size, config.hidden_activation, config.layer_norm_epsilon,
-                      hidden_dropout_} {}
+        layer_config_{config.hidden_size,        config.intermediate_size, config.hidden_activation,
+                      config.layer_norm_epsilon, hidden_dropout_,          config.hidden_size / config.num_heads} {}
 
   void declare(ParameterDeclaration& declare) const override;
   void bind(const ParameterStore& store) override;
@@ -52,9 +55,14 @@ class BertBackbone final : public Backbone {
   DropoutOverrides dropout() const override { return {hidden_dropout_, attention_dropout_}; }
   double classifier_dropout() const override { return config_.classifier_dropout.value_or(hidden_dropout_); }
   double initializer_range() const override { return config_.initializer_range; }
+  std::vector<LayoutRule> layout() const override;
   std::string description() const override { return "BERT, " + shape_in_words(shape()); }
 
  private:
+  void check_cuts() const;
+  at::Tensor attend(const at::Tensor& hidden, const LinearParameters& query_key_value, std::int64_t index,
+                    const PackedInput& input, const ForwardContext& context) const;
+
   BertConfig config_;
   double hidden_dropout_, attention_dropout_;
   EncoderLayerConfig layer_config_;
@@ -72,6 +80,19 @@ void BertBackbone::declare(ParameterDeclaration& declare) const {
   for (std::int64_t layer = 0; layer < config_.num_layers; ++layer) declare_layer(declare, layer_config_, layer);
 }
 
+/// Heads, the width of the feed-forward block and the vocabulary are cut. A matrix whose columns are cut along dim 1
+/// follows one whose rows are cut, so that nothing is exchanged between the two.
+std::vector<LayoutRule> BertBackbone::layout() const {
+  return parse_layout_rules(
+      R"(bert\.embeddings\.word_embeddings\.weight -> tensor~, -;
+         bert\.encoder\.layer\.\d+\.attention\.self\.(query|key|value)\.weight -> tensor, -;
+         bert\.encoder\.layer\.\d+\.attention\.self\.(query|key|value)\.bias -> tensor;
+         bert\.encoder\.layer\.\d+\.attention\.output\.dense\.weight -> -, tensor;
+         bert\.encoder\.layer\.\d+\.intermediate\.dense\.weight -> tensor, -;
+         bert\.encoder\.layer\.\d+\.intermediate\.dense\.bias -> tensor;
+         bert\.encoder\.layer\.\d+\.output\.dense\.weight -> -, tensor)");
+}
+
 void BertBackbone::bind(const ParameterStore& store) {
   words_ = store.view("bert.embeddings.word_embeddings.weight");
   positions_ = store.view("bert.embeddings.position_embeddings.weight");
@@ -79,6 +100,15 @@ void BertBackbone::bind(const ParameterStore& store) {
   embedding_norm_ = find_linear(store, "bert.embeddings.LayerNorm");
   layers_.clear();
   for (std::int64_t layer = 0; layer < config_.num_layers; ++layer) layers_.push_back(find_layer(store, layer));
+  check_cuts();
+}
+
+void BertBackbone::check_cuts() const {
+  check_embedding_cuts(words_, {positions_, segments_, embedding_norm_.weight, embedding_norm_.bias});
+  for (std::int64_t layer = 0; layer < config_.num_layers; ++layer) {
+    const LayerParameters& p = layers_[static_cast<std::size_t>(layer)];
+    check_layer_cuts(p.query_key_value, p.behind_attention, layer_config_, layer_prefix(layer));
+  }
 }
 
 LayerStream BertBackbone::embed(const PackedInput& input, const ForwardContext& context) const {
@@ -87,13 +117,24 @@ LayerStream BertBackbone::embed(const PackedInput& input, const ForwardContext& 
           {}};
 }
 
+/// What goes into the output projection: of this rank's heads and all rows where the projections are cut, else of all
+/// heads and this rank's rows.
+at::Tensor BertBackbone::attend(const at::Tensor& hidden, const LinearParameters& query_key_value, std::int64_t index,
+                                const PackedInput& input, const ForwardContext& context) const {
+  const ParameterView& weight = query_key_value.weight;
+  const std::int64_t head_width = layer_config_.head_width;
+  const ops::DropoutSite dropout{attention_dropout_, static_cast<std::uint16_t>(index), weight.first_row / head_width};
+  const at::Tensor qkv =
+      ops::column_parallel_linear(hidden, weight, query_key_value.bias, ops::Activation::kNone, input, context);
+  if (weight.sharded) return ops::attention(qkv, qkv.size(1) / 3 / head_width, dropout, input, context);
+  const at::Tensor all = ops::gather_rows(qkv, ops::Use::kAlike, qkv.scalar_type(), input, context);
+  return ops::own_rows(ops::attention(all, config_.num_heads, dropout, input, context), input, context);
+}
+
 LayerStream BertBackbone::layer(const LayerStream& stream, std::int64_t index, const PackedInput& input,
                                 const ForwardContext& context) const {
   const LayerParameters& p = layers_[static_cast<std::size_t>(index)];
-  const at::Tensor qkv =
-      ops::linear(stream.hidden, p.query_key_value.weight, p.query_key_value.bias, ops::Activation::kNone, context);
-  const at::Tensor mixed =
-      ops::attention(qkv, config_.num_heads, {attention_dropout_, static_cast<std::uint16_t>(index)}, input, context);
+  const at::Tensor mixed = attend(stream.hidden, p.query_key_value, index, input, context);
   return {encoder_layer(mixed, stream.hidden, p.behind_attention, layer_config_, index, input, context),
           stream.relative};
 }
@@ -105,8 +146,8 @@ std::unique_ptr<Backbone> make_bert_backbone(const BertConfig& config, const Dro
 }
 
 std::unique_ptr<Model> make_bert(const BertConfig& config, const HeadConfig& head, const DropoutOverrides& dropout,
-                                 at::ScalarType compute_type) {
-  return make_sequence_model(make_bert_backbone(config, dropout), head, compute_type);
+                                 at::ScalarType compute_type, const ModelLayout& layout) {
+  return make_sequence_model(make_bert_backbone(config, dropout), head, compute_type, layout);
 }
 
 }  // namespace meshfold::models

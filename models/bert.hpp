@@ -20,6 +20,6 @@ std::unique_ptr<Backbone> make_bert_backbone(const BertConfig& config, const Dro
 /// The backbone with a head for regression or classification. Parameters are declared and allocated, but hold no
 /// values yet.
 std::unique_ptr<Model> make_bert(const BertConfig& config, const HeadConfig& head, const DropoutOverrides& dropout,
-                                 at::ScalarType compute_type);
+                                 at::ScalarType compute_type, const ModelLayout& layout = {});
 
 }  // namespace meshfold::models

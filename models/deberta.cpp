@@ -4,7 +4,10 @@
 #include <vector>
 
 #include "models/encoder_layer.hpp"
+#include "models/error.hpp"
 #include "models/ops/relative_embeddings.hpp"
+#include "models/ops/tensor_parallel.hpp"
+#include "models/token_rows.hpp"
 
 namespace meshfold::models {
 namespace {
@@ -35,8 +38,9 @@ class DebertaBackbone final : public Backbone {
       : config_(config),
         hidden_dropout_(dropout.hidden.value_or(config.hidden_dropout)),
         attention_dropout_(dropout.attention.value_or(config.attention_dropout)),
-        layer_config_{config.hidden_size, config.intermediate_size, config.hidden_activation, config.layer_norm_epsilon,
-                      hidden_dropout_} {}
+        layer_config_{config.hidden_size,       config.intermediate_size,
+                      config.hidden_activation, config.layer_norm_epsilon,
+                      hidden_dropout_,          config.hidden_size / config.attention.num_heads} {}
 
   void declare(ParameterDeclaration& declare) const override;
   void bind(const ParameterStore& store) override;
@@ -51,9 +55,11 @@ class DebertaBackbone final : public Backbone {
   DropoutOverrides dropout() const override { return {hidden_dropout_, attention_dropout_}; }
   double classifier_dropout() const override { return config_.classifier_dropout.value_or(hidden_dropout_); }
   double initializer_range() const override { return config_.initializer_range; }
+  std::vector<LayoutRule> layout() const override;
   std::string description() const override { return "DeBERTa, " + shape_in_words(shape()); }
 
  private:
+  void check_cuts() const;
   void declare_layer(ParameterDeclaration& declare, std::int64_t layer) const;
   LayerParameters find_layer(const ParameterStore& store, std::int64_t layer) const;
   ops::SlotRows slot_rows(const PackedInput& input) const;
@@ -84,8 +90,11 @@ void DebertaBackbone::declare_layer(ParameterDeclaration& declare, std::int64_t 
   const std::string prefix = layer_prefix(layer), self = prefix + "attention.self.";
   const std::int64_t hidden = config_.hidden_size;
   const auto declare_fused = [&](const std::vector<std::string>& names) {
-    for (const std::string& name : names) declare.weight(name, hidden, hidden, ComputeCopy::kYes);
-    for (const std::string& name : names) declare.bias(name, hidden);
+    const std::int64_t head_width = layer_config_.head_width;
+    for (const std::string& name : names) {
+      declare.weight(name, hidden, hidden, ComputeCopy::kYes, {head_width, 1});
+    }
+    for (const std::string& name : names) declare.bias(name, hidden, {head_width});
   };
   declare_fused({self + "query_proj", self + "key_proj", self + "value_proj"});
   if (!config_.share_position_projections) declare_fused(position_projections(config_, self));
@@ -111,6 +120,35 @@ void DebertaBackbone::bind(const ParameterStore& store) {
   if (config_.norm_relative_embeddings) relative_norm_ = find_linear(store, kEncoder + "LayerNorm");
   layers_.clear();
   for (std::int64_t layer = 0; layer < config_.num_layers; ++layer) layers_.push_back(find_layer(store, layer));
+  check_cuts();
+}
+
+/// As BERT. Relative embeddings are whole; their projections are cut by heads as those of the hidden states.
+std::vector<LayoutRule> DebertaBackbone::layout() const {
+  return parse_layout_rules(
+      R"(deberta\.embeddings\.word_embeddings\.weight -> tensor~, -;
+         deberta\.encoder\.layer\.\d+\.attention\.self\.(query|key|value)_proj\.weight -> tensor, -;
+         deberta\.encoder\.layer\.\d+\.attention\.self\.(query|key|value)_proj\.bias -> tensor;
+         optional deberta\.encoder\.layer\.\d+\.attention\.self\.pos_(query|key)_proj\.weight -> tensor, -;
+         optional deberta\.encoder\.layer\.\d+\.attention\.self\.pos_(query|key)_proj\.bias -> tensor;
+         deberta\.encoder\.layer\.\d+\.attention\.output\.dense\.weight -> -, tensor;
+         deberta\.encoder\.layer\.\d+\.intermediate\.dense\.weight -> tensor, -;
+         deberta\.encoder\.layer\.\d+\.intermediate\.dense\.bias -> tensor;
+         deberta\.encoder\.layer\.\d+\.output\.dense\.weight -> -, tensor)");
+}
+
+void DebertaBackbone::check_cuts() const {
+  check_embedding_cuts(words_, {positions_, segments_, embedding_norm_.weight, embedding_norm_.bias, relative_,
+                                relative_norm_.weight, relative_norm_.bias});
+  for (std::int64_t layer = 0; layer < config_.num_layers; ++layer) {
+    const LayerParameters& p = layers_[static_cast<std::size_t>(layer)];
+    const std::string prefix = layer_prefix(layer);
+    check_layer_cuts(p.query_key_value, p.behind_attention, layer_config_, prefix);
+    const bool cut = p.query_key_value.weight.sharded;
+    if (config_.attention.has_positions() && (p.positions.weight.sharded != cut || p.positions.bias.sharded != cut)) {
+      throw LayoutError("layout: " + prefix + "attention.self.*_proj must all be cut over heads");
+    }
+  }
 }
 
 ops::SlotRows DebertaBackbone::slot_rows(const PackedInput& input) const {
@@ -139,10 +177,17 @@ LayerStream DebertaBackbone::layer(const LayerStream& stream, std::int64_t index
     const at::Tensor relative = ops::dropout_slots(stream.relative, slot_rows(input), site, context);
     positions = ops::linear(relative, p.positions.weight, p.positions.bias, Activation::kNone, context);
   }
+  const ParameterView& weight = p.query_key_value.weight;
+  if (!weight.sharded && on_tensor_axis(context)) {
+    throw LayoutError("layout: DeBERTa's attention must be cut over heads on a tensor axis");
+  }
   const at::Tensor qkv =
-      ops::linear(stream.hidden, p.query_key_value.weight, p.query_key_value.bias, Activation::kNone, context);
-  const at::Tensor mixed = ops::disentangled_attention(
-      qkv, positions, config_.attention, {attention_dropout_, static_cast<std::uint16_t>(index)}, input, context);
+      ops::column_parallel_linear(stream.hidden, weight, p.query_key_value.bias, Activation::kNone, input, context);
+  ops::DisentangledConfig attention = config_.attention;
+  attention.num_heads = qkv.size(1) / 3 / layer_config_.head_width;  // this rank's
+  const ops::DropoutSite site{attention_dropout_, static_cast<std::uint16_t>(index),
+                              weight.first_row / layer_config_.head_width};
+  const at::Tensor mixed = ops::disentangled_attention(qkv, positions, attention, site, input, context);
   return {encoder_layer(mixed, stream.hidden, p.behind_attention, layer_config_, index, input, context),
           stream.relative};
 }

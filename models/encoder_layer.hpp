@@ -1,5 +1,8 @@
 #pragma once
 
+#include <initializer_list>
+#include <string>
+
 #include "models/ops/ops.hpp"
 #include "models/parameter_declaration.hpp"
 
@@ -12,6 +15,7 @@ struct EncoderLayerConfig {
   ops::Activation activation = ops::Activation::kGelu;
   double layer_norm_epsilon = 1e-12;
   double hidden_dropout = 0.0;
+  std::int64_t head_width = 1;
 };
 
 struct EncoderLayerParameters {
@@ -23,8 +27,16 @@ struct EncoderLayerParameters {
 void declare_encoder_layer(ParameterDeclaration& declare, const EncoderLayerConfig& config, const std::string& prefix);
 EncoderLayerParameters find_encoder_layer(const ParameterStore& store, const std::string& prefix);
 
+/// LayoutError unless the layer's pieces fit together: query, key and value are cut with attention.output, intermediate
+/// with output, and all else is whole. `prefix` names the layer.
+void check_layer_cuts(const LinearParameters& query_key_value, const EncoderLayerParameters& parameters,
+                      const EncoderLayerConfig& config, const std::string& prefix);
+/// LayoutError unless of the embeddings only the rows of the word table are cut.
+void check_embedding_cuts(const ParameterView& words, std::initializer_list<ParameterView> others);
+
 /// Layer `index` behind its attention: `mixed` [T, H] is the attention's result, `hidden` fp32 [T, H] what it read.
-/// Hidden dropout has site 1 + 2 index at the attention output and 2 + 2 index at the feed-forward output.
+/// On a tensor axis `mixed` has this rank's heads where attention.output is cut, and the other tensors this rank's
+/// rows. Hidden dropout has site 1 + 2 index at the attention output and 2 + 2 index at the feed-forward output.
 at::Tensor encoder_layer(const at::Tensor& mixed, const at::Tensor& hidden, const EncoderLayerParameters& parameters,
                          const EncoderLayerConfig& config, std::int64_t index, const PackedInput& input,
                          const ForwardContext& context);

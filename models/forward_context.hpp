@@ -4,6 +4,10 @@
 
 #include "models/gradient_sink.hpp"
 
+namespace meshfold::dist {
+class ProcessGroup;
+}
+
 namespace meshfold::models {
 
 enum class Mode {
@@ -24,6 +28,7 @@ struct ForwardContext {
   Mode mode = Mode::kEvaluation;
   DrawContext draws;
   GradientSink* gradients = nullptr;
+  dist::ProcessGroup* tensor = nullptr;  ///< the model's tensor axis; the model sets it for its blocks
 };
 
 }  // namespace meshfold::models

@@ -103,7 +103,7 @@ void GradientAccumulator::carry() {
   partials_.push_back(std::move(pack));
 }
 
-const at::Tensor& GradientAccumulator::reduce(dist::ProcessGroup& data) {
+const at::Tensor& GradientAccumulator::sum_packs() {
   if (pack_open_) throw std::logic_error("gradients are reduced after the last pack has ended");
   if (partials_.empty()) {
     if (!current_.defined()) throw std::logic_error("gradients are reduced once, after begin_step()");
@@ -119,6 +119,11 @@ const at::Tensor& GradientAccumulator::reduce(dist::ProcessGroup& data) {
     current_ = std::move(partials_.back().sum);
     partials_.clear();
   }
+  return current_;
+}
+
+const at::Tensor& GradientAccumulator::reduce(dist::ProcessGroup& data) {
+  sum_packs();
   if (data.size() > 1) data.all_reduce(current_, dist::ReduceOp::kSum)->wait();
   return current_;
 }

@@ -13,7 +13,7 @@ namespace meshfold::models {
 enum class Summation {
   kInOrder,  ///< one set, packs added in order; least memory; equal over layouts to a tolerance
   kTree,     ///< a set per pack, added in the order of dist/reduction_tree.hpp; at most log2(packs) + 1 sets are alive;
-          ///< bitwise equal over data-axis sizes when packs per rank and ranks are powers of two
+             ///< bitwise equal over data-axis sizes when packs per rank and ranks are powers of two
 };
 
 /// The GradientSink of data-parallel training: one flat fp32 set laid out like ParameterStore::flat().
@@ -27,6 +27,8 @@ class GradientAccumulator final : public GradientSink {
   /// Between these the backward of one pack runs; an empty pack is begun and ended too.
   void begin_pack();
   void end_pack();
+  /// The sum over the packs of this rank; what the exchange between ranks continues, in place. Once a step.
+  const at::Tensor& sum_packs();
   /// Sums over the packs of this rank and then over `data` (collective). The result is the gradient of the step's loss,
   /// equal on every rank, [ParameterStore::num_elements()]; valid until begin_step().
   const at::Tensor& reduce(dist::ProcessGroup& data);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "models/forward_context.hpp"
+#include "models/model_layout.hpp"
 #include "models/packed_input.hpp"
 #include "models/parameter_store.hpp"
 
@@ -81,6 +82,7 @@ struct LoadOptions {
   DropoutOverrides dropout;
   at::ScalarType compute_type = at::kFloat;
   std::uint32_t seed = 0;              ///< for freshly initialised tensors
+  ModelLayout layout;                  ///< of this rank; only its pieces are read
 };
 
 /// Reads a Hugging Face directory: config.json, model.safetensors. Tensor names with or without the architecture's prefix; LayerNorm.gamma / beta are

@@ -18,12 +18,6 @@ std::string listed(const std::vector<std::string>& names) {
   return text;
 }
 
-std::string shape_text(const std::vector<std::int64_t>& shape) {
-  std::string text = "[";
-  for (std::size_t d = 0; d < shape.size(); ++d) text += (d > 0 ? ", " : "") + std::to_string(shape[d]);
-  return text + "]";
-}
-
 }  // namespace
 
 DirectoryTensors::DirectoryTensors(const std::filesystem::path& directory, const Architecture& architecture,

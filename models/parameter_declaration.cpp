@@ -2,12 +2,13 @@
 
 namespace meshfold::models {
 
-void ParameterDeclaration::weight(const std::string& name, std::int64_t rows, std::int64_t columns, ComputeCopy copy) {
-  add(name + ".weight", {rows, columns}, Decay::kYes, copy, Initializer::kNormal);
+void ParameterDeclaration::weight(const std::string& name, std::int64_t rows, std::int64_t columns, ComputeCopy copy,
+                                  std::vector<std::int64_t> units) {
+  add(name + ".weight", {rows, columns}, Decay::kYes, copy, Initializer::kNormal, std::move(units));
 }
 
-void ParameterDeclaration::bias(const std::string& name, std::int64_t size) {
-  add(name + ".bias", {size}, Decay::kNo, ComputeCopy::kNo, Initializer::kZeros);
+void ParameterDeclaration::bias(const std::string& name, std::int64_t size, std::vector<std::int64_t> units) {
+  add(name + ".bias", {size}, Decay::kNo, ComputeCopy::kNo, Initializer::kZeros, std::move(units));
 }
 
 void ParameterDeclaration::linear(const std::string& name, std::int64_t out, std::int64_t in, ComputeCopy copy) {
@@ -16,13 +17,13 @@ void ParameterDeclaration::linear(const std::string& name, std::int64_t out, std
 }
 
 void ParameterDeclaration::norm(const std::string& name, std::int64_t size) {
-  add(name + ".weight", {size}, Decay::kNo, ComputeCopy::kNo, Initializer::kOnes);
+  add(name + ".weight", {size}, Decay::kNo, ComputeCopy::kNo, Initializer::kOnes, {});
   bias(name, size);
 }
 
 void ParameterDeclaration::add(std::string name, std::vector<std::int64_t> shape, Decay decay, ComputeCopy copy,
-                               Initializer initializer) {
-  store_.add({std::move(name), std::move(shape), {}, decay, copy, initializer});
+                               Initializer initializer, std::vector<std::int64_t> units) {
+  store_.add({std::move(name), std::move(shape), {}, decay, copy, initializer, std::move(units), region_});
 }
 
 LinearParameters find_linear(const ParameterStore& store, const std::string& name) {

@@ -10,21 +10,24 @@ namespace meshfold::models {
 /// Declares parameters in a store as the parts of a transformer want them: matrices decay, biases and norms do not.
 class ParameterDeclaration {
  public:
-  explicit ParameterDeclaration(ParameterStore& store) : store_(store) {}
+  ParameterDeclaration(ParameterStore& store, Region region) : store_(store), region_(region) {}
 
-  /// `name`.weight [rows, columns], normal at the start.
-  void weight(const std::string& name, std::int64_t rows, std::int64_t columns, ComputeCopy copy);
+  /// `name`.weight [rows, columns], normal at the start. `units`: ParameterSpec::units.
+  void weight(const std::string& name, std::int64_t rows, std::int64_t columns, ComputeCopy copy,
+              std::vector<std::int64_t> units = {});
   /// `name`.bias [size], zero at the start.
-  void bias(const std::string& name, std::int64_t size);
+  void bias(const std::string& name, std::int64_t size, std::vector<std::int64_t> units = {});
   /// `name`.weight [out, in] and `name`.bias [out].
   void linear(const std::string& name, std::int64_t out, std::int64_t in, ComputeCopy copy);
   /// `name`.weight and `name`.bias, both [size]; one and zero at the start.
   void norm(const std::string& name, std::int64_t size);
 
  private:
-  void add(std::string name, std::vector<std::int64_t> shape, Decay decay, ComputeCopy copy, Initializer initializer);
+  void add(std::string name, std::vector<std::int64_t> shape, Decay decay, ComputeCopy copy, Initializer initializer,
+           std::vector<std::int64_t> units);
 
   ParameterStore& store_;
+  Region region_;
 };
 
 /// What one block multiplies or scales by, and adds.

@@ -31,6 +31,12 @@ void complete_box(ParameterSpec& spec) {
 
 }  // namespace
 
+std::string shape_text(const std::vector<std::int64_t>& shape) {
+  std::string text = "[";
+  for (std::size_t d = 0; d < shape.size(); ++d) text += (d > 0 ? ", " : "") + std::to_string(shape[d]);
+  return text + "]";
+}
+
 std::size_t ParameterStore::add(ParameterSpec spec) {
   if (flat_.defined()) throw std::logic_error("parameter " + spec.name + " was added to an allocated store");
   complete_box(spec);
@@ -39,11 +45,17 @@ std::size_t ParameterStore::add(ParameterSpec spec) {
   }
   Parameter parameter;
   parameter.num_elements = product(spec.box.extent);
-  parameter.view.offset = num_elements_;
-  num_elements_ += parameter.num_elements;
   parameter.spec = std::move(spec);
   parameters_.push_back(std::move(parameter));
   return parameters_.size() - 1;
+}
+
+void ParameterStore::set_box(std::size_t index, Box box) {
+  Parameter& parameter = parameters_[index];
+  if (flat_.defined()) throw std::logic_error("the box of " + parameter.spec.name + " was set in an allocated store");
+  parameter.spec.box = std::move(box);
+  complete_box(parameter.spec);
+  parameter.num_elements = product(parameter.spec.box.extent);
 }
 
 void ParameterStore::allocate(at::Device device, at::ScalarType compute_type) {
@@ -52,6 +64,10 @@ void ParameterStore::allocate(at::Device device, at::ScalarType compute_type) {
     throw std::invalid_argument("parameters compute in fp32 or bf16 only");
   }
   compute_type_ = compute_type;
+  for (Parameter& parameter : parameters_) {
+    parameter.view.offset = num_elements_;
+    num_elements_ += parameter.num_elements;
+  }
   flat_ = at::empty({num_elements_}, at::TensorOptions().dtype(at::kFloat).device(device));
   lay_out_compute_copies();
   for (std::size_t i = 0; i < parameters_.size(); ++i) parameters_[i].view = fused_view(i, 1);
@@ -89,6 +105,9 @@ ParameterView ParameterStore::fused_view(std::size_t first, std::size_t count) c
   }
   ParameterView view;
   view.offset = front.view.offset;
+  view.sharded = front.spec.sharded();
+  view.num_rows = front.spec.global_shape.empty() ? 1 : front.spec.global_shape[0];
+  view.first_row = front.spec.box.start.empty() ? 0 : front.spec.box.start[0];
   view.value = flat_.narrow(0, view.offset, num_elements).view(shape);
   const std::int64_t copy = compute_offsets_[first];
   view.compute = copy < 0 ? view.value : compute_flat_.narrow(0, copy, num_elements).view(shape);

@@ -24,6 +24,12 @@ enum class Decay { kYes, kNo };
 /// Whether a low-precision copy is kept for matrix products.
 enum class ComputeCopy { kYes, kNo };
 
+/// Which rows a parameter meets on a tensor axis, where the rows of tokens are shared between matrix products.
+enum class Region {
+  kTokens,   ///< this rank's rows: the gradient of a parameter that is whole on every rank is a part of a sum over them
+  kSamples,  ///< pooled rows, the same on every rank, and so are gradients
+};
+
 /// How a tensor gets its values when no file gives them.
 enum class Initializer { kNormal, kZeros, kOnes };
 
@@ -34,14 +40,25 @@ struct ParameterSpec {
   Decay decay = Decay::kYes;
   ComputeCopy compute_copy = ComputeCopy::kNo;
   Initializer initializer = Initializer::kNormal;
+  /// What a layout may not cut through, in elements per dim (the width of a head); empty: 1 everywhere.
+  std::vector<std::int64_t> units = {};
+  Region region = Region::kTokens;
+
+  /// Whether this rank holds only a part of it.
+  bool sharded() const { return box.extent != global_shape; }
+  /// Whether, on a tensor axis of several ranks, each has a part of its gradient's sum ("partial over tensor").
+  bool gradient_is_partial() const { return region == Region::kTokens && !sharded(); }
 };
 
 /// A span of the store's flat storage seen as a tensor: one parameter, or neighbours fused along dim 0 (query, key and
 /// value as one matrix). What the ops take.
 struct ParameterView {
-  std::int64_t offset = 0;  ///< first element in the flat storage
-  at::Tensor value;         ///< fp32 master, local shape; a view, so optimizer updates are seen
-  at::Tensor compute;       ///< what matrix products read: the bf16 copy, or `value` in fp32 runs
+  std::int64_t offset = 0;     ///< first element in the flat storage
+  at::Tensor value;            ///< fp32 master, local shape; a view, so optimizer updates are seen
+  at::Tensor compute;          ///< what matrix products read: the bf16 copy, or `value` in fp32 runs
+  bool sharded = false;        ///< this rank holds a part of it only
+  std::int64_t first_row = 0;  ///< of the box, along dim 0 (of the first of fused parameters)
+  std::int64_t num_rows = 0;   ///< of the whole tensor, along dim 0 (of the first of fused parameters)
 };
 
 struct Parameter {
@@ -49,6 +66,9 @@ struct Parameter {
   ParameterView view;
   std::int64_t num_elements = 0;  ///< of the local piece
 };
+
+/// "[512, 768]", for messages.
+std::string shape_text(const std::vector<std::int64_t>& shape);
 
 /// All parameters of a model on this rank, in a fixed order, as views of one flat fp32 buffer without gaps. Optimizer,
 /// checkpoint, export, clipping and hashing walk this one structure. Add everything, then call allocate() once.
@@ -60,6 +80,8 @@ class ParameterStore {
   /// Declares a parameter; returns its index. Throws invalid_argument for a repeated name or a box outside the shape,
   /// logic_error once allocated.
   std::size_t add(ParameterSpec spec);
+  /// Another box, before allocate(); the same conditions as in add().
+  void set_box(std::size_t index, Box box);
   /// Makes the storage on `device`, uninitialised. `compute_type` is kFloat or kBFloat16.
   void allocate(at::Device device, at::ScalarType compute_type);
 

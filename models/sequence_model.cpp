@@ -2,18 +2,22 @@
 
 #include <stdexcept>
 
+#include "models/error.hpp"
 #include "models/head.hpp"
+#include "models/ops/tensor_parallel.hpp"
 
 namespace meshfold::models {
 namespace {
 
 class SequenceModel final : public Model {
  public:
-  SequenceModel(std::unique_ptr<Backbone> backbone, const HeadConfig& head, at::ScalarType compute_type)
-      : backbone_(std::move(backbone)), head_(head, *backbone_) {
-    ParameterDeclaration declaration(store_);
-    backbone_->declare(declaration);
-    head_.declare(declaration);
+  SequenceModel(std::unique_ptr<Backbone> backbone, const HeadConfig& head, at::ScalarType compute_type,
+                const ModelLayout& layout)
+      : backbone_(std::move(backbone)), head_(head, *backbone_), tensor_(layout.tensor) {
+    ParameterDeclaration of_backbone(store_, Region::kTokens), of_head(store_, Region::kSamples);
+    backbone_->declare(of_backbone);
+    head_.declare(of_head);
+    cut(layout);
     store_.allocate(at::kCPU, compute_type);
     backbone_->bind(store_);
     head_.bind(store_);
@@ -28,21 +32,45 @@ class SequenceModel final : public Model {
   std::string description() const override { return backbone_->description(); }
 
  private:
+  void cut(const ModelLayout& layout);
+  /// A hidden state for the poolers, which see all rows.
+  at::Tensor all_rows(const LayerStream& stream, const PackedInput& input, const ForwardContext& context) const {
+    return ops::gather_rows(stream.hidden, ops::Use::kAlike, at::kFloat, input, context);
+  }
+
   std::unique_ptr<Backbone> backbone_;
   Head head_;
+  dist::ProcessGroup* tensor_;
   ParameterStore store_;
 };
 
-at::Tensor SequenceModel::forward(const PackedInput& input, const ForwardContext& context) {
+void SequenceModel::cut(const ModelLayout& layout) {
+  const std::vector<LayoutRule> own_rules = backbone_->layout();
+  if (own_rules.empty() && layout.tensor_ranks > 1) {
+    throw LayoutError("mesh.tensor = " + std::to_string(layout.tensor_ranks) + ": " + backbone_->description() +
+                      " does not compute on a tensor axis yet; set mesh.tensor = 1");
+  }
+  LayoutMap(own_rules, layout.rules).cut(store_, layout.tensor_rank, layout.tensor_ranks);
+  for (const Parameter& parameter : store_) {
+    if (parameter.spec.region == Region::kSamples && parameter.spec.sharded()) {
+      throw LayoutError("layout: " + parameter.spec.name +
+                        " belongs to the head, which every tensor rank computes whole; take its rule out");
+    }
+  }
+}
+
+at::Tensor SequenceModel::forward(const PackedInput& input, const ForwardContext& given) {
+  ForwardContext context = given;
+  context.tensor = tensor_;
   if (context.mode == Mode::kTraining && context.gradients == nullptr) {
     throw std::invalid_argument("a model's training pass needs a gradient sink");
   }
   HiddenStates kept{head_.first_state(), {}};
   LayerStream stream = backbone_->embed(input, context);
-  if (kept.first == 0) kept.states.push_back(stream.hidden);
+  if (kept.first == 0) kept.states.push_back(all_rows(stream, input, context));
   for (std::int64_t index = 0; index < backbone_->shape().num_layers; ++index) {
     stream = backbone_->layer(stream, index, input, context);
-    if (index + 1 >= kept.first) kept.states.push_back(stream.hidden);
+    if (index + 1 >= kept.first) kept.states.push_back(all_rows(stream, input, context));
   }
   return head_.outputs(kept, input, context);
 }
@@ -50,8 +78,8 @@ at::Tensor SequenceModel::forward(const PackedInput& input, const ForwardContext
 }  // namespace
 
 std::unique_ptr<Model> make_sequence_model(std::unique_ptr<Backbone> backbone, const HeadConfig& head,
-                                           at::ScalarType compute_type) {
-  return std::make_unique<SequenceModel>(std::move(backbone), head, compute_type);
+                                           at::ScalarType compute_type, const ModelLayout& layout) {
+  return std::make_unique<SequenceModel>(std::move(backbone), head, compute_type, layout);
 }
 
 }  // namespace meshfold::models

@@ -4,12 +4,14 @@
 
 #include "models/backbone.hpp"
 #include "models/model.hpp"
+#include "models/model_layout.hpp"
 
 namespace meshfold::models {
 
 /// A backbone and the head that `head` asks for, with one store for both: the backbone's parameters first. They are
-/// allocated here, but hold no values yet.
+/// allocated here, in the pieces that `layout` gives this rank, but hold no values yet. On a tensor axis all its ranks
+/// call forward with the same input, and all get the outputs. Throws LayoutError.
 std::unique_ptr<Model> make_sequence_model(std::unique_ptr<Backbone> backbone, const HeadConfig& head,
-                                           at::ScalarType compute_type);
+                                           at::ScalarType compute_type, const ModelLayout& layout = {});
 
 }  // namespace meshfold::models

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 #include <fstream>
+#include <map>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -16,15 +17,16 @@
 namespace meshfold::jobs::checkpoint {
 namespace {
 
-/// Bytes of all replicated pieces laid end to end; rank r writes [total r / n, total (r + 1) / n), rounded to whole
-/// rows.
+/// Bytes of all pieces of one kind laid end to end; copy i of n writes [total i / n, total (i + 1) / n), rounded to
+/// whole rows.
 class EvenCut {
  public:
-  EvenCut(const std::vector<Piece>& pieces, int rank, int num_ranks) : rank_(rank), num_ranks_(num_ranks) {
-    for (const Piece& piece : pieces) total_ += piece.replicated ? piece.tensor.nbytes() : 0;
+  void count(const Piece& piece) {
+    copies_ = piece.copies;
+    total_ += piece.tensor.nbytes();
   }
 
-  /// Rows [begin, end) of the next replicated piece that this rank writes.
+  /// Rows [begin, end) of the next piece that this rank writes.
   std::pair<std::int64_t, std::int64_t> next(const Piece& piece) {
     const std::int64_t rows = piece.tensor.dim() == 0 ? 1 : piece.tensor.size(0);
     const std::uint64_t row_bytes = rows == 0 ? 0 : piece.tensor.nbytes() / static_cast<std::uint64_t>(rows);
@@ -34,16 +36,15 @@ class EvenCut {
       if (row_bytes == 0 || boundary <= first) return std::int64_t{0};
       return std::min(rows, static_cast<std::int64_t>((boundary - first + row_bytes - 1) / row_bytes));
     };
-    return {row_from(boundary(rank_)), row_from(boundary(rank_ + 1))};
+    return {row_from(boundary(copies_.index)), row_from(boundary(copies_.index + 1))};
   }
 
  private:
-  std::uint64_t boundary(int rank) const {
-    return total_ / static_cast<std::uint64_t>(num_ranks_) * static_cast<std::uint64_t>(rank) +
-           total_ % static_cast<std::uint64_t>(num_ranks_) * static_cast<std::uint64_t>(rank) /
-               static_cast<std::uint64_t>(num_ranks_);
+  std::uint64_t boundary(int index) const {
+    const auto i = static_cast<std::uint64_t>(index), count = static_cast<std::uint64_t>(copies_.count);
+    return total_ / count * i + total_ % count * i / count;
   }
-  int rank_, num_ranks_;
+  Copies copies_;
   std::uint64_t total_ = 0, offset_ = 0;
 };
 
@@ -72,24 +73,22 @@ void check_piece(const Piece& piece) {
 
 }  // namespace
 
-Manifest write_shard(const std::filesystem::path& directory, const std::vector<Piece>& pieces, int rank,
-                     int num_ranks) {
+Manifest write_shard(const std::filesystem::path& directory, const std::vector<Piece>& pieces, int rank) {
   Manifest shard;
   std::vector<std::pair<std::string, at::Tensor>> tensors;
-  EvenCut cut(pieces, rank, num_ranks);
+  std::map<int, EvenCut> cuts;
+  for (const Piece& piece : pieces) cuts[piece.copies.kind].count(piece);
   const std::string file_name = "shard-" + std::to_string(rank) + ".safetensors";
   for (const Piece& piece : pieces) {
     check_piece(piece);
     StoredPiece stored{piece.box, file_name};
     at::Tensor tensor = piece.tensor;
-    if (piece.replicated) {
-      const auto [begin, end] = cut.next(piece);
-      if (begin == end) continue;
-      if (tensor.dim() > 0) {
-        tensor = tensor.narrow(0, begin, end - begin);
-        stored.box.start[0] += begin;
-        stored.box.extent[0] = end - begin;
-      }
+    const auto [begin, end] = cuts[piece.copies.kind].next(piece);
+    if (begin == end) continue;
+    if (tensor.dim() > 0) {
+      tensor = tensor.narrow(0, begin, end - begin);
+      stored.box.start[0] += begin;
+      stored.box.extent[0] = end - begin;
     }
     if (shard.tensors.contains(piece.name))
       throw std::invalid_argument("checkpoint piece '" + piece.name + "' is listed twice");

@@ -14,9 +14,9 @@
 
 #include "dist/agreement.hpp"
 #include "jobs/checkpoint/box.hpp"
-#include "jobs/checkpoint/verified_file.hpp"
 #include "jobs/checkpoint/manifest.hpp"
 #include "jobs/checkpoint/shard_writer.hpp"
+#include "jobs/checkpoint/verified_file.hpp"
 #include "jobs/error.hpp"
 
 namespace meshfold::jobs::checkpoint {
@@ -79,11 +79,10 @@ fs::path set_aside(const fs::path& checkpoint) {
   return aside;
 }
 
+/// `wanted`: the names of all ranks' pieces, for kExact.
 void check_names(const Manifest& manifest, const std::vector<Piece>& pieces, Store::Names names,
-                 const fs::path& checkpoint) {
-  std::set<std::string> wanted;
+                 const std::set<std::string>& wanted, const fs::path& checkpoint) {
   for (const Piece& piece : pieces) {
-    wanted.insert(piece.name);
     const auto found = manifest.tensors.find(piece.name);
     if (found == manifest.tensors.end()) {
       throw CheckpointError(checkpoint.string() + ": tensor '" + piece.name + "' is missing; the model is another one");
@@ -121,19 +120,33 @@ class PieceReader {
   }
 
  private:
-  /// Reads the rows (dim 0) of `stored` that `common` touches, which lie together in the file, and copies the box.
+  /// Copies the box in bands of rows: never more than a few MiB beyond the piece are held, however wide the stored
+  /// tensor is.
   void copy(const StoredPiece& stored, const models::Box& common, const Piece& piece) {
+    if (stored.box.start.empty()) return copy_band(stored, common, 0, piece);
+    const std::uint64_t row_bytes = (stored.end - stored.begin) / static_cast<std::uint64_t>(stored.box.extent[0]);
+    const auto band_rows =
+        static_cast<std::int64_t>(std::max<std::uint64_t>(1, kBandBytes / std::max<std::uint64_t>(1, row_bytes)));
+    const std::int64_t end = common.start[0] + common.extent[0];
+    for (std::int64_t first = common.start[0]; first < end; first += band_rows) {
+      models::Box band = common;
+      band.start[0] = first;
+      band.extent[0] = std::min(band_rows, end - first);
+      copy_band(stored, band, static_cast<std::uint64_t>(first - stored.box.start[0]) * row_bytes, piece);
+    }
+  }
+
+  /// Reads the rows of `stored` that `band` touches, which lie together in the file from `offset` on.
+  void copy_band(const StoredPiece& stored, const models::Box& band, std::uint64_t offset, const Piece& piece) {
     models::Box rows = stored.box;
-    std::uint64_t begin = stored.begin;
     if (!rows.start.empty()) {
-      const std::uint64_t row_bytes = (stored.end - stored.begin) / static_cast<std::uint64_t>(stored.box.extent[0]);
-      begin += static_cast<std::uint64_t>(common.start[0] - stored.box.start[0]) * row_bytes;
-      rows.start[0] = common.start[0];
-      rows.extent[0] = common.extent[0];
+      rows.start[0] = band.start[0];
+      rows.extent[0] = band.extent[0];
     }
     const at::Tensor read = at::empty(rows.extent, piece.tensor.options());
+    const std::uint64_t begin = stored.begin + offset;
     file(stored.file).read(begin, begin + read.nbytes(), static_cast<char*>(read.data_ptr()));
-    view_of(piece.tensor, piece.box, common).copy_(view_of(read, rows, common));
+    view_of(piece.tensor, piece.box, band).copy_(view_of(read, rows, band));
   }
 
   VerifiedFile& file(const std::string& name) {
@@ -141,6 +154,8 @@ class PieceReader {
     if (!file) file = std::make_unique<VerifiedFile>(checkpoint_ / name, manifest_.files.at(name));
     return *file;
   }
+
+  static constexpr std::uint64_t kBandBytes = std::uint64_t{4} << 20;
 
   const fs::path& checkpoint_;
   const Manifest& manifest_;
@@ -167,9 +182,8 @@ void Store::commit(std::int64_t step, const std::vector<Piece>& pieces, const js
 
   const fs::path temporary = directory_ / name;
   Manifest shard;
-  dist::agree(group_, "write checkpoint-" + std::to_string(step), [&] {
-    writing(committed, [&] { shard = write_shard(temporary, pieces, group_.rank(), group_.size()); });
-  });
+  dist::agree(group_, "write checkpoint-" + std::to_string(step),
+              [&] { writing(committed, [&] { shard = write_shard(temporary, pieces, group_.rank()); }); });
   const std::vector<std::string> shards = group_.all_gather_bytes(shard_text(shard));
   dist::agree(group_, "commit checkpoint-" + std::to_string(step), [&] {
     if (group_.rank() != 0) return;
@@ -235,9 +249,17 @@ Store::Found Store::find(std::int64_t step) {
 
 void Store::load(std::int64_t step, const std::vector<Piece>& pieces, Names names) {
   const fs::path checkpoint = committed_path(directory_, step);
+  std::set<std::string> wanted;
+  if (names == Names::kExact) {  // a rank may hold pieces of some tensors only
+    json own = json::array();
+    for (const Piece& piece : pieces) own.push_back(piece.name);
+    for (const std::string& list : group_.all_gather_bytes(own.dump())) {
+      for (const json& name : json::parse(list)) wanted.insert(name.get<std::string>());
+    }
+  }
   dist::agree(group_, "load " + checkpoint.filename().string(), [&] {
     const Manifest manifest = read_manifest(checkpoint);
-    check_names(manifest, pieces, names, checkpoint);
+    check_names(manifest, pieces, names, wanted, checkpoint);
     PieceReader reader(checkpoint, manifest);
     for (const Piece& piece : pieces) reader.fill(piece);
   });

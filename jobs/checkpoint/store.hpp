@@ -14,13 +14,20 @@
 
 namespace meshfold::jobs::checkpoint {
 
+/// The ranks that hold the same piece, of which each writes a part.
+struct Copies {
+  /// Pieces of one kind are held together: whoever holds one of them holds all that its kin hold, in the same order.
+  int kind = 0;
+  int index = 0, count = 1;  ///< this rank among them
+};
+
 /// One named tensor of a training state as this rank holds it, in model coordinates.
 struct Piece {
   std::string name;  ///< "model/<parameter>", "optimizer/first_moment/<parameter>", ...
   std::vector<std::int64_t> global_shape;
-  models::Box box;         ///< what `tensor` covers
-  at::Tensor tensor;       ///< dense CPU
-  bool replicated = true;  ///< every rank of the group holds this same box; the store spreads the writing
+  models::Box box;    ///< what `tensor` covers
+  at::Tensor tensor;  ///< dense CPU
+  Copies copies = {};
 };
 
 /// The checkpoints of one job: `<job>/checkpoint-<step>/`, committed and immutable, or not there
@@ -50,8 +57,8 @@ class Store {
   Found find(std::int64_t step);
 
   /// Fills each piece's tensor from the checkpoint by box intersection, so any layout can read any other. Names, global
-  /// shapes and dtypes must match exactly; with `exact_set` so must the set of names. Every rank checks the block
-  /// checksums of what it reads. Collective.
+  /// shapes and dtypes must match exactly; with kExact the names of all ranks' pieces must be those of the checkpoint.
+  /// Every rank checks the block checksums of what it reads. Collective.
   enum class Names { kExact, kSubset };
   void load(std::int64_t step, const std::vector<Piece>& pieces, Names names);
 

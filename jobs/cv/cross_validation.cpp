@@ -62,7 +62,8 @@ class CrossValidation {
 
   void check_config() const {
     std::vector<std::string> faults;
-    if (config_.data.train.empty()) faults.emplace_back("data.train is not set; name the table to train on (CSV or JSON Lines)");
+    if (config_.data.train.empty())
+      faults.emplace_back("data.train is not set; name the table to train on (CSV or JSON Lines)");
     if (config_.model.path.empty()) faults.emplace_back("model.path is not set; name a Hugging Face model directory");
     if (config_.data.targets.empty()) faults.emplace_back("data.targets is not set; name the target columns");
     if (!config_.data.sample_submission.empty() && config_.data.test.empty()) {
@@ -74,7 +75,6 @@ class CrossValidation {
                        std::to_string(most) + ", the smaller of folds and ranks");
     }
     if (!faults.empty()) throw ConfigError(faults);
-    check_mesh(config_.mesh, {});
   }
 
   void prepare_data() {
@@ -122,18 +122,25 @@ class CrossValidation {
       for (const auto row : plan.training_rows) tokens += training_->dataset.sample_length(row);
       costs.push_back(tokens);
     }
-    const int most = std::min(folds_.num_folds, world_->size());
-    groups_ = place_folds(costs, world_->size(), config_.cv.groups > 0 ? config_.cv.groups : most);
-    std::vector<int> sizes;
+    // Ranks that hold one model together stay together.
+    const int unit = std::max(config_.mesh.pipeline, 1) * std::max(config_.mesh.tensor, 1);
+    if (world_->size() % unit != 0) {
+      throw ConfigError("mesh.tensor x mesh.pipeline = " + std::to_string(unit) + " does not divide the " +
+                        std::to_string(world_->size()) + " ranks; start a multiple of it");
+    }
+    const int units = world_->size() / unit;
+    const int most = std::min(folds_.num_folds, units);
+    groups_ = place_folds(costs, units, std::min(config_.cv.groups > 0 ? config_.cv.groups : most, most));
+    spread_over_ranks(groups_, unit);
     std::string layout;
     for (const auto& group : groups_) {
       const int size = static_cast<int>(group.ranks.size());
-      sizes.push_back(size);
-      layout += (layout.empty() ? "" : "; ") + dist::MeshShape{size, 1, 1}.to_string() + ": fold";
+      shapes_.push_back(mesh_shape(config_.mesh, size));
+      layout += (layout.empty() ? "" : "; ") + shapes_.back().to_string() + ": fold";
       for (const int fold : group.folds) layout.append(" ").append(std::to_string(fold));
     }
-    check_mesh(config_.mesh, sizes);
-    for (const int size : sizes) resolve_parts(config_.training, training_->dataset, size);  // its ConfigError now
+    for (const auto& shape : shapes_)
+      resolve_parts(config_.training, training_->dataset, shape.data);  // its ConfigError now
     facts_.emplace_back("rank groups", layout);
     dist::agree(*world_, "note the rank groups", [&] {
       if (speaks()) note_groups(run_, jobs_by_group());
@@ -154,14 +161,13 @@ class CrossValidation {
   void inspect_model() {
     dist::agree(*world_, "load " + config_.model.path, [&] {
       if (!speaks()) return;
-      const auto loaded = models::load_model(config_.model.path, load_options_of(config_, head_, 0));
+      const auto loaded = models::load_model(config_.model.path,
+                                             load_options_of(config_, head_, 0, first_part(config_, shapes_.front())));
       check_length(config_, *loaded.model);
       log_loading(loaded.report, environment_.console);
       std::ranges::move(model_facts(config_, loaded), std::back_inserter(facts_));
     });
-    const auto& largest = groups_.front();
-    std::ranges::move(step_facts(config_, training_->dataset, plans_.front().training_rows.size(),
-                                 static_cast<int>(largest.ranks.size())),
+    std::ranges::move(step_facts(config_, training_->dataset, plans_.front().training_rows.size(), shapes_.front()),
                       std::back_inserter(facts_));
   }
 
@@ -228,7 +234,7 @@ class CrossValidation {
     const dist::Watchdog::Phase phase(environment_.watchdog, "make " + name, deadline_of(config_));
     const auto& ranks = groups_[group].ranks;
     auto communicator = environment_.mpi.world()->create_group(ranks, static_cast<int>(group), name);
-    return dist::Mesh(std::move(communicator), {static_cast<int>(ranks.size()), 1, 1}, name);
+    return jobs::make_mesh(config_, std::move(communicator), name);
   }
 
   void close() {
@@ -260,7 +266,8 @@ class CrossValidation {
   ResultOrigin origin_;
   std::vector<JobPlan> plans_;  ///< [fold]
   std::vector<RankGroup> groups_;
-  std::string finished_;  ///< [fold]: '1' if it had finished before this start
+  std::vector<dist::MeshShape> shapes_;  ///< [group]
+  std::string finished_;                 ///< [fold]: '1' if it had finished before this start
 };
 
 }  // namespace

@@ -152,7 +152,9 @@ JobOutcome run_job(const JobPlan& plan, const JobInputs& inputs, const dist::Mes
   SilentListener silence;
   dist::agree(mesh.all(), "load the model for " + plan.name, [&] {
     const auto head = with_feature_scales(inputs.head, inputs.training, plan.training_rows);
-    model = models::load_model(config.model.path, load_options_of(inputs.config, head, plan.fold)).model;
+    model = models::load_model(config.model.path,
+                               load_options_of(inputs.config, head, plan.fold, layout_of(inputs.config, mesh)))
+                .model;
     if (first_rank) listener = std::make_unique<JobListener>(plan, config, board, environment.console);
   });
 

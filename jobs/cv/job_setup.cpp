@@ -3,12 +3,14 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "dist/agreement.hpp"
+#include "dist/communicator.hpp"
 #include "dist/cpu.hpp"
-#include "jobs/checkpoint/box.hpp"
 #include "jobs/checkpoint/store.hpp"
 #include "jobs/error.hpp"
+#include "jobs/train/state_pieces.hpp"
 
 namespace meshfold::jobs {
 namespace fs = std::filesystem;
@@ -33,18 +35,35 @@ int set_threads(const RunConfig& config, const dist::Environment& mpi) {
   return threads;
 }
 
-void check_mesh(const MeshSection& mesh, const std::vector<int>& job_ranks) {
-  if (mesh.pipeline > 1 || mesh.tensor > 1) {
-    throw ConfigError("mesh.pipeline = " + std::to_string(mesh.pipeline) + ", mesh.tensor = " +
-                      std::to_string(mesh.tensor) + ": only the data axis is available for now; set both to 1");
+dist::MeshShape mesh_shape(const MeshSection& mesh, int ranks) {
+  dist::MeshShape shape{std::max(mesh.data, 1), std::max(mesh.pipeline, 1), std::max(mesh.tensor, 1)};
+  const int given = shape.size();
+  const bool has_auto = mesh.data == 0 || mesh.pipeline == 0 || mesh.tensor == 0;
+  if (has_auto && ranks % given == 0) {
+    (mesh.data == 0 ? shape.data : mesh.pipeline == 0 ? shape.pipeline : shape.tensor) = ranks / given;
   }
-  if (mesh.data == 0) return;
-  for (const int ranks : job_ranks) {
-    if (ranks != mesh.data) {
-      throw ConfigError("mesh.data = " + std::to_string(mesh.data) + " but a job has " + std::to_string(ranks) +
-                        " ranks; set mesh.data = 0 (all ranks of the job), or change the number of ranks or cv.groups");
-    }
+  if (shape.size() != ranks) {
+    throw ConfigError("the mesh is " + shape.to_string() + (has_auto ? " (one axis auto)" : "") + ", but a job has " +
+                      std::to_string(ranks) +
+                      " ranks; set mesh.data = auto, or change mesh.tensor, the number of ranks or cv.groups");
   }
+  if (shape.pipeline > 1) throw ConfigError("mesh.pipeline must be 1: there are no pipeline stages in this version");
+  return shape;
+}
+
+dist::Mesh make_mesh(const RunConfig& config, std::shared_ptr<dist::Communicator> communicator,
+                     const std::string& name) {
+  const dist::MeshShape shape = mesh_shape(config.mesh, communicator->size());
+  return {std::move(communicator), shape, name,
+          config.run.check_calls ? dist::CallChecks::kOn : dist::CallChecks::kOff};
+}
+
+models::ModelLayout first_part(const RunConfig& config, const dist::MeshShape& shape) {
+  return {config.layout.rules, 0, shape.tensor, nullptr};
+}
+
+models::ModelLayout layout_of(const RunConfig& config, const dist::Mesh& mesh) {
+  return {config.layout.rules, mesh.coordinates().tensor, mesh.shape().tensor, &mesh.tensor()};
 }
 
 models::HeadConfig head_of(const RunConfig& config, const PreparedDataset& prepared) {
@@ -74,8 +93,10 @@ void check_inputs(const RunConfig& config, const models::HeadConfig& head, const
                     ", in this order; set data.features " + (names.empty() ? "to nothing" : "so"));
 }
 
-models::LoadOptions load_options_of(const RunConfig& config, const models::HeadConfig& head, int fold) {
+models::LoadOptions load_options_of(const RunConfig& config, const models::HeadConfig& head, int fold,
+                                    const models::ModelLayout& layout) {
   models::LoadOptions options;
+  options.layout = layout;
   options.head = head;
   options.dropout = config.model.dropout;
   options.compute_type = config.precision == Precision::kBf16 ? at::kBFloat16 : at::kFloat;
@@ -84,29 +105,25 @@ models::LoadOptions load_options_of(const RunConfig& config, const models::HeadC
 }
 
 void load_checkpoint_weights(const fs::path& job_directory, std::int64_t step, models::Model& model,
-                             dist::ProcessGroup& group) {
-  std::vector<checkpoint::Piece> pieces;
-  for (const auto& parameter : model.parameters()) {
-    const auto& spec = parameter.spec;
-    const auto box = spec.box.extent.empty() ? checkpoint::whole_box(spec.global_shape) : spec.box;
-    pieces.push_back({"model/" + spec.name, spec.global_shape, box, parameter.view.value});
-  }
-  checkpoint::Store store(job_directory, group);
-  store.find(step);  // verifies before anything is overwritten
-  store.load(step, pieces, checkpoint::Store::Names::kSubset);
+                             const dist::Mesh& mesh) {
+  const models::ParameterStore& store = model.parameters();
+  checkpoint::Store checkpoints(job_directory, mesh.all());
+  checkpoints.find(step);  // verifies before anything is overwritten
+  checkpoints.load(step, pieces_of("model/", store, whole_range(store), store.flat(), HeldBy::kAllDataRanks, mesh),
+                   checkpoint::Store::Names::kSubset);
   model.parameters().refresh_compute_copies();
 }
 
 std::unique_ptr<models::Model> load_finished_model(const RunConfig& config, const fs::path& run,
-                                                   const JobRecord& record, dist::ProcessGroup& group) {
+                                                   const JobRecord& record, const dist::Mesh& mesh) {
   std::unique_ptr<models::Model> model;
-  dist::agree(group, "load the model of " + record.name, [&] {
+  dist::agree(mesh.all(), "load the model of " + record.name, [&] {
     const auto source = config.model.path.empty() ? record.model_path : config.model.path;
     auto head = record.head;
     head.dropout = config.model.head_dropout;
-    model = models::load_model(source, load_options_of(config, head, record.fold)).model;
+    model = models::load_model(source, load_options_of(config, head, record.fold, layout_of(config, mesh))).model;
   });
-  load_checkpoint_weights(run / record.name, record.selected_step, *model, group);
+  load_checkpoint_weights(run / record.name, record.selected_step, *model, mesh);
   return model;
 }
 

@@ -2,10 +2,11 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
-#include "dist/process_group.hpp"
+#include "dist/mesh.hpp"
 #include "jobs/cv/job_result.hpp"
 #include "jobs/prepare/dataset_cache.hpp"
 #include "jobs/run_config.hpp"
@@ -18,8 +19,13 @@ namespace meshfold::jobs {
 /// their number.
 int set_threads(const RunConfig& config, const dist::Environment& mpi);
 
-/// ConfigError unless the mesh can be laid out on jobs of `job_ranks` ranks each (one entry a job).
-void check_mesh(const MeshSection& mesh, const std::vector<int>& job_ranks);
+/// The mesh of a job of `ranks` ranks; an axis that is auto takes what the others leave. ConfigError if the product
+/// cannot be `ranks`.
+dist::MeshShape mesh_shape(const MeshSection& mesh, int ranks);
+
+/// The mesh of a job. Collective over `communicator`.
+dist::Mesh make_mesh(const RunConfig& config, std::shared_ptr<dist::Communicator> communicator,
+                     const std::string& name);
 
 /// The seed of a job's draws (order of samples, dropout, fresh tensors): run.seed xor 0x9E3779B9 * (fold + 1), modulo
 /// 2^32. Multiplying by an odd number is a bijection, so no two folds share a seed; `train` (fold -1) has run.seed
@@ -36,16 +42,22 @@ models::HeadConfig head_of(const RunConfig& config, const PreparedDataset& prepa
 /// ConfigError unless the dataset has the texts and features that the head reads, in its order.
 void check_inputs(const RunConfig& config, const models::HeadConfig& head, const data::Dataset& dataset);
 
-models::LoadOptions load_options_of(const RunConfig& config, const models::HeadConfig& head, int fold);
+/// The first tensor rank's part of a model, to look at without computing with it.
+models::ModelLayout first_part(const RunConfig& config, const dist::MeshShape& shape);
+/// This rank's part of a model.
+models::ModelLayout layout_of(const RunConfig& config, const dist::Mesh& mesh);
+
+models::LoadOptions load_options_of(const RunConfig& config, const models::HeadConfig& head, int fold,
+                                    const models::ModelLayout& layout);
 
 /// Overwrites the model's parameters with those of `<job_directory>/checkpoint-<step>` and refreshes its compute
-/// copies. Collective over `group`; CheckpointError.
+/// copies. Collective over the mesh; CheckpointError.
 void load_checkpoint_weights(const std::filesystem::path& job_directory, std::int64_t step, models::Model& model,
-                             dist::ProcessGroup& group);
+                             const dist::Mesh& mesh);
 
 /// A finished job's model: architecture and tokenizer of the directory that training began from, weights of the
-/// selected checkpoint. Collective over `group`.
+/// selected checkpoint; this rank's part of it. Collective over the mesh.
 std::unique_ptr<models::Model> load_finished_model(const RunConfig& config, const std::filesystem::path& run,
-                                                   const JobRecord& record, dist::ProcessGroup& group);
+                                                   const JobRecord& record, const dist::Mesh& mesh);
 
 }  // namespace meshfold::jobs

@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <string>
 #include <tuple>
+#include <utility>
 
 namespace meshfold::jobs {
 namespace {
@@ -50,6 +51,16 @@ std::vector<RankGroup> place_folds(std::span<const std::uint64_t> costs, int num
     loads[earliest] += costs[fold];
   }
   return groups;
+}
+
+void spread_over_ranks(std::vector<RankGroup>& groups, int unit) {
+  for (RankGroup& group : groups) {
+    std::vector<int> ranks;
+    for (const int first : group.ranks) {
+      for (int i = 0; i < unit; ++i) ranks.push_back(first * unit + i);
+    }
+    group.ranks = std::move(ranks);
+  }
 }
 
 std::size_t group_of_rank(std::span<const RankGroup> groups, int rank) {

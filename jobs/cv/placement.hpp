@@ -21,6 +21,10 @@ struct RankGroup {
 /// invalid_argument unless 1 <= num_groups <= min(folds, ranks).
 std::vector<RankGroup> place_folds(std::span<const std::uint64_t> costs, int num_ranks, int num_groups);
 
+/// Puts `unit` neighbouring ranks in the place of each: what was placed were units, the ranks that hold one model
+/// together.
+void spread_over_ranks(std::vector<RankGroup>& groups, int unit);
+
 /// The group that `rank` belongs to.
 std::size_t group_of_rank(std::span<const RankGroup> groups, int rank);
 

@@ -102,15 +102,24 @@ Facts model_facts(const RunConfig& config, const models::LoadedModel& loaded) {
   const auto precision =
       std::string(config.precision == Precision::kBf16 ? "bf16 (fp32 masters, norms, softmax, sums)" : "fp32") + "; " +
       models::ops::kernel_paths();
-  return {{"model", model},
-          {"head", outputs},
-          {"left out", shorten(loaded.report.left_out)},
-          {"initialised", shorten(loaded.report.initialized)},
-          {"parameters", parameter_groups(loaded.model->parameters())},
-          {"precision", precision}};
+  const auto& store = loaded.model->parameters();
+  Facts facts = {{"model", model},
+                 {"head", outputs},
+                 {"left out", shorten(loaded.report.left_out)},
+                 {"initialised", shorten(loaded.report.initialized)},
+                 {"parameters", parameter_groups(store)},
+                 {"precision", precision}};
+  if (std::ranges::any_of(store, [](const auto& parameter) { return parameter.spec.sharded(); })) {
+    facts.emplace_back("tensor axis", with_separators(static_cast<std::uint64_t>(store.num_elements())) +
+                                          " values on a rank; large and yet whole on each: " +
+                                          shorten(models::large_whole_parameters(store)));
+  }
+  return facts;
 }
 
-Facts step_facts(const RunConfig& config, const data::Dataset& dataset, std::size_t num_rows, int data_ranks) {
+Facts step_facts(const RunConfig& config, const data::Dataset& dataset, std::size_t num_rows,
+                 const dist::MeshShape& shape) {
+  const int data_ranks = shape.data;
   const auto steps = num_steps_of(config.training, num_rows);
   auto text = with_separators(static_cast<std::uint64_t>(steps));
   if (config.training.max_steps == 0) text += " (" + std::to_string(config.training.epochs) + " epochs)";
@@ -121,7 +130,8 @@ Facts step_facts(const RunConfig& config, const data::Dataset& dataset, std::siz
   if (is_coupled && resolve_parts(config.training, dataset, data_ranks) > data_ranks) {
     text += ", each computed forward twice, since the loss couples the samples of a step";
   }
-  auto optimizer = "AdamW, learning rate " + format("%g", config.optimizer.learning_rate);
+  auto optimizer = std::string(config.optimizer.kind == OptimizerKind::kSgd ? "SGD" : "AdamW") + ", learning rate " +
+                   format("%g", config.optimizer.learning_rate);
   optimizer += ", weight decay " + format("%g", config.optimizer.weight_decay);
   if (config.training.max_grad_norm > 0)
     optimizer += ", gradient norm at most " + format("%g", config.training.max_grad_norm);

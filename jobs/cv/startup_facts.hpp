@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "dist/mesh.hpp"
 #include "dist/process_group.hpp"
 #include "jobs/prepare/dataset_cache.hpp"
 #include "jobs/report/run_notes.hpp"
@@ -24,7 +25,8 @@ std::string describe(const PreparedDataset& dataset, const std::string& table);
 Facts model_facts(const RunConfig& config, const models::LoadedModel& loaded);
 
 /// Steps, batch and packs of jobs with `num_rows` training rows on `data_ranks` ranks, and the optimizer.
-Facts step_facts(const RunConfig& config, const data::Dataset& dataset, std::size_t num_rows, int data_ranks);
+Facts step_facts(const RunConfig& config, const data::Dataset& dataset, std::size_t num_rows,
+                 const dist::MeshShape& shape);
 
 /// What the report will need of a run's start.
 RunNotes start_notes(const std::string& command, const RunConfig& config, const models::HeadConfig& head,

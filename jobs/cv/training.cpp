@@ -34,11 +34,12 @@ JobPlan plan_training(const data::Dataset& dataset) {
 
 void check_config(const RunConfig& config, int num_ranks) {
   std::vector<std::string> faults;
-  if (config.data.train.empty()) faults.emplace_back("data.train is not set; name the table to train on (CSV or JSON Lines)");
+  if (config.data.train.empty())
+    faults.emplace_back("data.train is not set; name the table to train on (CSV or JSON Lines)");
   if (config.model.path.empty()) faults.emplace_back("model.path is not set; name a Hugging Face model directory");
   if (config.data.targets.empty()) faults.emplace_back("data.targets is not set; name the target columns");
   if (!faults.empty()) throw ConfigError(faults);
-  check_mesh(config.mesh, {num_ranks});
+  mesh_shape(config.mesh, num_ranks);
 }
 
 }  // namespace
@@ -48,6 +49,7 @@ ExitCode run_training(const RunConfig& config, RunEnvironment& environment) {
   const bool speaks = world->rank() == 0;
   const fs::path run = config.run.directory;
   check_config(config, world->size());
+  const dist::MeshShape shape = mesh_shape(config.mesh, world->size());
   auto facts = machine_facts(*world, environment.mpi.host_name(), set_threads(config, environment.mpi));
 
   const auto training = prepare_dataset(config, config.data.train, TableRole::kTrain, environment);
@@ -58,11 +60,11 @@ ExitCode run_training(const RunConfig& config, RunEnvironment& environment) {
   facts.emplace_back("validation", plan.validation_rows.empty()
                                        ? "none"
                                        : with_separators(plan.validation_rows.size()) + " rows of fold 0");
-  std::ranges::move(step_facts(config, training.dataset, plan.training_rows.size(), world->size()),
-                    std::back_inserter(facts));
+  std::ranges::move(step_facts(config, training.dataset, plan.training_rows.size(), shape), std::back_inserter(facts));
   dist::agree(*world, "load " + config.model.path, [&] {
     if (!speaks) return;
-    const auto loaded = models::load_model(config.model.path, load_options_of(config, head, plan.fold));
+    const auto loaded =
+        models::load_model(config.model.path, load_options_of(config, head, plan.fold, first_part(config, shape)));
     check_length(config, *loaded.model);
     log_loading(loaded.report, environment.console);
     std::ranges::move(model_facts(config, loaded), std::back_inserter(facts));
@@ -82,7 +84,7 @@ ExitCode run_training(const RunConfig& config, RunEnvironment& environment) {
     if (!note.empty()) environment.console.warn(note);
   });
   if (world->broadcast_bytes(finished, 0) == "no") {
-    const dist::Mesh mesh(environment.mpi.world(), {world->size(), 1, 1}, plan.name);
+    const dist::Mesh mesh = make_mesh(config, environment.mpi.world(), plan.name);
     ProgressBoard board(environment.console, world->rank(), run, {plan.name});
     dist::agree(*world, "note the job", [&] {
       if (speaks) note_groups(run, {{plan.name}});

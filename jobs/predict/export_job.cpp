@@ -1,7 +1,7 @@
 #include "jobs/predict/export_job.hpp"
 
 #include "dist/durable_file.hpp"
-#include "dist/single_process_group.hpp"
+#include "dist/mesh.hpp"
 #include "jobs/cv/job_setup.hpp"
 #include "jobs/error.hpp"
 
@@ -33,7 +33,7 @@ std::string mark_of(const JobRecord& record) {
 fs::path export_job(const RunConfig& config, const JobRecord& record) {
   const fs::path run = config.run.directory;
   const auto directory = config.export_path.empty() ? run / "model" : fs::path(config.export_path);
-  dist::SingleProcessGroup alone("export");
+  const dist::Mesh alone("export");  // the whole model, whatever mesh it was trained on
   const auto model = load_finished_model(config, run, record, alone);
   make_room(directory);
   if (directory.has_parent_path()) fs::create_directories(directory.parent_path());

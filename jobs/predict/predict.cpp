@@ -56,7 +56,7 @@ Predicted predict_with_jobs(const RunConfig& config, const std::vector<JobRecord
   at::Tensor sum;
   for (const auto& job : jobs) {
     console.progress("predict with " + job.name + ", step " + std::to_string(job.selected_step));
-    const auto model = load_finished_model(config, config.run.directory, job, mesh.all());
+    const auto model = load_finished_model(config, config.run.directory, job, mesh);
     const auto outputs = predict_rows(*model, mesh, dataset, all_rows(dataset), config.predict.max_tokens_per_pack);
     const auto values = shown(head, config.predict.output, outputs).to(at::kDouble);
     sum = sum.defined() ? sum + values : values;
@@ -70,6 +70,7 @@ Predicted predict_with_directory(const RunConfig& config, const data::Dataset& d
   models::LoadedModel loaded;
   dist::agree(mesh.all(), "load " + config.model.path, [&] {
     models::LoadOptions options;
+    options.layout = layout_of(config, mesh);
     options.compute_type = config.precision == Precision::kBf16 ? at::kBFloat16 : at::kFloat;
     loaded = models::load_model(config.model.path, options);
     check_output(loaded.model->head(), config.predict.output);
@@ -85,11 +86,10 @@ Predicted predict_with_directory(const RunConfig& config, const data::Dataset& d
 ExitCode run_predict(const RunConfig& given, RunEnvironment& environment) {
   auto config = given;
   const auto world = environment.mpi.world();
-  check_mesh(config.mesh, {environment.mpi.size()});
   if (config.data.test.empty())
     throw ConfigError("data.test is not set; name the table to predict (CSV or JSON Lines)");
   set_threads(config, environment.mpi);
-  const dist::Mesh mesh(world, {environment.mpi.size(), 1, 1}, "predict");
+  const dist::Mesh mesh = make_mesh(config, world, "predict");
 
   const auto jobs = agreed_finished_jobs(mesh.all(), config.run.directory);
   if (config.model.path.empty()) {

@@ -1,17 +1,12 @@
 #include "jobs/train/adamw.hpp"
 
-#include <ATen/ops/zeros_like.h>
+#include <ATen/ops/zeros.h>
 
-#include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <stdexcept>
 
 namespace meshfold::jobs {
 namespace {
-
-/// Elements that one thread updates at a time: four arrays of this many floats stay in its L2 cache.
-constexpr std::int64_t kChunk = 32 * 1024;
 
 /// The constants of one update.
 struct Update {
@@ -43,24 +38,18 @@ __attribute__((target_clones("default", "avx2"))) void update_elements(const Upd
 
 }  // namespace
 
-AdamW::AdamW(const models::ParameterStore& store, const AdamWConfig& config)
-    : store_(store),
+AdamW::AdamW(const models::ParameterStore& store, const OptimizerConfig& config, ElementRange range)
+    : Optimizer(store, range),
       config_(config),
-      first_moment_(at::zeros_like(store.flat())),
-      second_moment_(at::zeros_like(store.flat())) {
-  for (const models::Parameter& parameter : store) {
-    const bool decays = parameter.spec.decay == models::Decay::kYes;
-    const std::int64_t end = parameter.view.offset + parameter.num_elements;
-    for (std::int64_t begin = parameter.view.offset; begin < end; begin += kChunk) {
-      chunks_.push_back({begin, std::min(begin + kChunk, end), decays});
-    }
-  }
+      first_moment_(at::zeros({range.size()}, store.flat().options())),
+      second_moment_(at::zeros({range.size()}, store.flat().options())) {}
+
+std::vector<Optimizer::State> AdamW::states() const {
+  return {{"first_moment", first_moment_}, {"second_moment", second_moment_}};
 }
 
 void AdamW::step(const at::Tensor& gradient, double gradient_scale, double learning_rate) {
-  if (gradient.numel() != store_.num_elements() || gradient.scalar_type() != at::kFloat || !gradient.is_contiguous()) {
-    throw std::invalid_argument("AdamW::step wants one dense fp32 gradient for every element of the store");
-  }
+  check_gradient(gradient);
   ++num_updates_;
   const auto t = static_cast<double>(num_updates_);
   Update update;
@@ -82,7 +71,7 @@ void AdamW::step(const at::Tensor& gradient, double gradient_scale, double learn
   for (std::int64_t c = 0; c < num_chunks; ++c) {
     const Chunk& chunk = chunks_[static_cast<std::size_t>(c)];
     update_elements(update, chunk.end - chunk.begin, chunk.decays ? update.decay_factor : 1.0F, gradients + chunk.begin,
-                    values + chunk.begin, first + chunk.begin, second + chunk.begin);
+                    values + chunk.begin, first + (chunk.begin - range_.begin), second + (chunk.begin - range_.begin));
   }
 }
 

@@ -2,44 +2,24 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <cstdint>
 #include <vector>
 
-#include "models/parameter_store.hpp"
+#include "jobs/train/optimizer.hpp"
 
 namespace meshfold::jobs {
 
-struct AdamWConfig {
-  double learning_rate = 5e-5;
-  double beta1 = 0.9, beta2 = 0.999;
-  double epsilon = 1e-8;
-  double weight_decay = 0.01;  ///< decoupled; parameters with Decay::kNo are left out
-};
-
-/// AdamW (Loshchilov & Hutter 2019, as torch.optim.AdamW) over a store's flat storage, one fused pass.
-class AdamW {
+/// AdamW (Loshchilov & Hutter 2019, as torch.optim.AdamW) over a range of a store's flat storage, one fused pass.
+class AdamW final : public Optimizer {
  public:
-  AdamW(const models::ParameterStore& store, const AdamWConfig& config);
-  /// One update with `gradient` [num_elements] times `gradient_scale` (clipping) at `learning_rate`. Does not refresh
-  /// compute copies.
-  void step(const at::Tensor& gradient, double gradient_scale, double learning_rate);
-
-  const at::Tensor& first_moment() const { return first_moment_; }    ///< flat fp32
-  const at::Tensor& second_moment() const { return second_moment_; }  ///< flat fp32
-  std::int64_t num_updates() const { return num_updates_; }
-  void set_num_updates(std::int64_t n) { num_updates_ = n; }  ///< after loading a checkpoint
+  AdamW(const models::ParameterStore& store, const OptimizerConfig& config)
+      : AdamW(store, config, whole_range(store)) {}
+  AdamW(const models::ParameterStore& store, const OptimizerConfig& config, ElementRange range);
+  void step(const at::Tensor& gradient, double gradient_scale, double learning_rate) override;
+  std::vector<State> states() const override;
 
  private:
-  const models::ParameterStore& store_;
-  AdamWConfig config_;
-  /// Parts of one parameter, the unit of work of a thread.
-  struct Chunk {
-    std::int64_t begin, end;
-    bool decays;
-  };
-  std::vector<Chunk> chunks_;
-  at::Tensor first_moment_, second_moment_;
-  std::int64_t num_updates_ = 0;
+  OptimizerConfig config_;
+  at::Tensor first_moment_, second_moment_;  ///< fp32 [range().size()]
 };
 
 }  // namespace meshfold::jobs

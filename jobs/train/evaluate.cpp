@@ -56,7 +56,7 @@ at::Tensor predict_rows(models::Model& model, const dist::Mesh& mesh, const data
   const at::Device device = model.parameters().flat().device();
   // The last column counts how often a row was computed. A row is written by one rank and is exact zeros on the others.
   const at::Tensor gathered = at::zeros({static_cast<std::int64_t>(rows.size()), width + 1}, at::kFloat);
-  dist::agree(mesh.data(), "predict " + std::to_string(rows.size()) + " rows", [&] {
+  dist::agree(mesh.all(), "predict " + std::to_string(rows.size()) + " rows", [&] {
     const std::vector<data::PackRange> packs = cut_by_tokens(dataset, rows, max_tokens_per_pack);
     const auto places = places_of(rows);
     const auto rank = static_cast<std::size_t>(mesh.data().rank()),

@@ -31,12 +31,13 @@ struct TrainStep::Plan {
 };
 
 TrainStep::TrainStep(std::string job, const RunConfig& config, models::Model& model, const dist::Mesh& mesh,
-                     const data::Dataset& dataset, AdamW& optimizer, int parts)
+                     const data::Dataset& dataset, const GradientExchange& exchange, Optimizer& optimizer, int parts)
     : job_(std::move(job)),
       config_(config),
       model_(model),
       mesh_(mesh),
       dataset_(dataset),
+      exchange_(exchange),
       optimizer_(optimizer),
       parts_(parts),
       loss_(models::make_loss(config.loss, static_cast<std::int64_t>(model.head().labels.size()))),
@@ -73,8 +74,8 @@ void TrainStep::measure_packs(Plan& plan, std::int64_t step, double* sums) {
     if (plan.rows_of(p).empty()) continue;
     const data::PackedBatch batch = data::assemble(dataset_, plan.rows_of(p));
     const at::Tensor outputs = forward(batch, step, keeps_outputs ? models::Mode::kTraining : models::Mode::kRehearsal);
-    std::ranges::copy(loss_->statistics(outputs, to_targets(batch, outputs.device())),
-                      sums + p * loss_->num_statistics());
+    const std::vector<double> statistics = loss_->statistics(outputs, to_targets(batch, outputs.device()));
+    if (tells()) std::ranges::copy(statistics, sums + p * loss_->num_statistics());
     if (keeps_outputs) plan.kept_outputs = outputs;
   }
 }
@@ -92,7 +93,7 @@ bool TrainStep::sum_statistics(Plan& plan, std::int64_t step, std::exception_ptr
     failure = std::current_exception();
   }
   num_failed = failure ? 1 : 0;
-  mesh_.data().all_reduce(reduced, dist::ReduceOp::kSum)->wait();
+  mesh_.all().all_reduce(reduced, dist::ReduceOp::kSum)->wait();
   plan.totals.statistics.assign(static_cast<std::size_t>(num_statistics), 0.0);
   for (int p = 0; p < parts_; ++p) {
     for (std::int64_t k = 0; k < num_statistics; ++k) {
@@ -113,7 +114,7 @@ void TrainStep::compute_packs(const Plan& plan, std::int64_t step, double* losse
       const at::AutoGradMode with_grad(true);
       const at::Tensor loss = (*loss_)(outputs, to_targets(batch, outputs.device()), plan.totals);
       loss.backward();
-      losses[p] = loss.item<double>();
+      if (tells()) losses[p] = loss.item<double>();
     }
     gradients_.end_pack();
   }
@@ -145,10 +146,10 @@ StepResult TrainStep::run(std::span<const std::uint32_t> rows, std::int64_t step
   }
   slots[parts_] = request.stop ? 1 : 0;
   slots[parts_ + 1] = failure ? 1 : 0;
-  mesh_.data().all_reduce(agreed, dist::ReduceOp::kSum)->wait();
+  mesh_.all().all_reduce(agreed, dist::ReduceOp::kSum)->wait();
 
   if (slots[parts_ + 1] > 0) {
-    dist::agree(mesh_.data(), "step " + std::to_string(step + 1) + " of " + job_, [&] {
+    dist::agree(mesh_.all(), "step " + std::to_string(step + 1) + " of " + job_, [&] {
       if (failure) std::rethrow_exception(failure);
     });
   }
@@ -156,14 +157,16 @@ StepResult TrainStep::run(std::span<const std::uint32_t> rows, std::int64_t step
   for (int p = 0; p < parts_; ++p) result.loss += slots[p];
   if (!std::isfinite(result.loss)) throw_bad_numbers(step, "the loss is " + std::to_string(result.loss));
 
-  const at::Tensor& gradient = gradients_.reduce(mesh_.data());
-  // Equal bits on every rank, so the norm, and what follows from it, needs no further agreement.
-  result.grad_norm = models::gradient_norm(model_.parameters(), gradient);
+  const at::Tensor& gradient = gradients_.sum_packs();
+  exchange_.reduce(gradient);
+  // Equal bits on every rank, so what follows from the norm needs no further agreement.
+  result.grad_norm = exchange_.norm(gradient);
   if (!std::isfinite(result.grad_norm))
     throw_bad_numbers(step, "the gradient norm is " + std::to_string(result.grad_norm));
   const double max_norm = config_.training.max_grad_norm;
   const double clip = max_norm > 0 ? std::min(1.0, max_norm / (result.grad_norm + 1e-6)) : 1.0;
   optimizer_.step(gradient, clip, learning_rate);
+  exchange_.gather_values();
   model_.parameters().refresh_compute_copies();
   return result;
 }

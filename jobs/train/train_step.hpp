@@ -10,7 +10,8 @@
 #include "data/pack.hpp"
 #include "dist/mesh.hpp"
 #include "jobs/run_config.hpp"
-#include "jobs/train/adamw.hpp"
+#include "jobs/train/gradient_exchange.hpp"
+#include "jobs/train/optimizer.hpp"
 #include "models/gradient_accumulator.hpp"
 #include "models/loss.hpp"
 #include "models/model.hpp"
@@ -38,7 +39,7 @@ class TrainStep {
  public:
   /// All arguments outlive this object. `job` names the job in messages.
   TrainStep(std::string job, const RunConfig& config, models::Model& model, const dist::Mesh& mesh,
-            const data::Dataset& dataset, AdamW& optimizer, int parts);
+            const data::Dataset& dataset, const GradientExchange& exchange, Optimizer& optimizer, int parts);
 
   /// `step` counts from 0 and keys the dropout masks. Throws BadNumbersError on every rank if the loss or the gradient
   /// norm is not finite (the weights are then untouched); what one rank throws meanwhile ends the step on all
@@ -52,6 +53,8 @@ class TrainStep {
   /// This rank's packs: [first_pack(), first_pack() + packs_per_rank()).
   int packs_per_rank() const { return parts_ / mesh_.data().size(); }
   int first_pack() const { return mesh_.data().rank() * packs_per_rank(); }
+  /// Whether this rank tells what its packs gave; other tensor ranks have computed the same.
+  bool tells() const { return mesh_.tensor().rank() == 0; }
   bool sum_statistics(Plan& plan, std::int64_t step, std::exception_ptr& failure);
   void measure_packs(Plan& plan, std::int64_t step, double* sums);
   void compute_packs(const Plan& plan, std::int64_t step, double* losses);
@@ -63,7 +66,8 @@ class TrainStep {
   models::Model& model_;
   const dist::Mesh& mesh_;
   const data::Dataset& dataset_;
-  AdamW& optimizer_;
+  const GradientExchange& exchange_;
+  Optimizer& optimizer_;
   int parts_;
   std::unique_ptr<models::Loss> loss_;
   models::GradientAccumulator gradients_;

@@ -10,10 +10,11 @@
 
 #include "data/step_plan.hpp"
 #include "dist/agreement.hpp"
-#include "jobs/checkpoint/box.hpp"
 #include "jobs/checkpoint/store.hpp"
 #include "jobs/error.hpp"
 #include "jobs/train/evaluate.hpp"
+#include "jobs/train/gradient_exchange.hpp"
+#include "jobs/train/state_pieces.hpp"
 #include "jobs/train/train_step.hpp"
 #include "jobs/train/training_progress.hpp"
 
@@ -35,9 +36,7 @@ Better better(const models::Model& model) {
 void check_task(const TrainTask& task, const RunConfig& config, const dist::Mesh& mesh) {
   const TrainingSection& training = config.training;
   std::vector<std::string> faults;
-  if (mesh.shape().pipeline != 1 || mesh.shape().tensor != 1) {
-    faults.emplace_back("mesh.pipeline and mesh.tensor must be 1: training runs on the data axis only");
-  }
+  if (mesh.shape().pipeline != 1) faults.emplace_back("mesh.pipeline must be 1: there are no pipeline stages");
   if (training.batch_size < 1) faults.emplace_back("training.batch_size must be at least 1");
   if (training.epochs < 1 && training.max_steps < 1) faults.emplace_back("training.epochs must be at least 1");
   if (training.deterministic && config.run.threads < 1) {
@@ -78,8 +77,10 @@ class Trainer {
                   config.run.seed, num_steps_},
         early_stopping_(config.training.early_stopping, better(model)),
         plateau_(config.plateau, better(model)),
-        optimizer_(model.parameters(), config.optimizer),
-        train_step_(task.name, config, model, mesh, dataset, optimizer_, parts_),
+        exchange_(model.parameters(), mesh,
+                  config.mesh.shard_optimizer ? StateSharding::kOverData : StateSharding::kOff),
+        optimizer_(make_optimizer(model.parameters(), config.optimizer, exchange_.owned())),
+        train_step_(task.name, config, model, mesh, dataset, exchange_, *optimizer_, parts_),
         store_(task.directory, mesh.all()) {}
 
   TrainOutcome run(const std::function<bool()>& stop_requested);
@@ -96,9 +97,11 @@ class Trainer {
   void select_weights();
   void check_equal_weights() const;
 
-  std::vector<checkpoint::Piece> model_pieces() const { return pieces("model/", model_.parameters().flat()); }
+  std::vector<checkpoint::Piece> model_pieces() const {
+    const auto& store = std::as_const(model_).parameters();
+    return pieces_of("model/", store, whole_range(store), store.flat(), HeldBy::kAllDataRanks, mesh_);
+  }
   std::vector<checkpoint::Piece> all_pieces() const;
-  std::vector<checkpoint::Piece> pieces(const std::string& prefix, const at::Tensor& flat) const;
   /// Calls the listener on the job's first rank. What it throws is this rank's alone; it is kept until the ranks agree
   /// next.
   template <typename Call>
@@ -117,7 +120,8 @@ class Trainer {
   TrainingIdentity identity_;
   EarlyStopping early_stopping_;
   PlateauDecay plateau_;
-  AdamW optimizer_;
+  GradientExchange exchange_;
+  std::unique_ptr<Optimizer> optimizer_;
   TrainStep train_step_;
   checkpoint::Store store_;
   TrainingProgress progress_;
@@ -158,7 +162,7 @@ void Trainer::resume() {
     const std::string name = "checkpoint-" + std::to_string(found->step);
     const ResumedState resumed = from_state(found->state, identity_, (task_.directory / name).string());
     store_.load(found->step, all_pieces(), checkpoint::Store::Names::kExact);
-    optimizer_.set_num_updates(resumed.num_updates);
+    optimizer_->set_num_updates(resumed.num_updates);
     progress_ = resumed.progress;
     seconds_before_ = progress_.seconds;
     early_stopping_ = EarlyStopping(config_.training.early_stopping, better(model_), progress_.early_stopping);
@@ -283,7 +287,7 @@ void Trainer::commit() {
   progress_.seconds = seconds_before_ + seconds_since(start_);
   store_.commit(
       progress_.step, all_pieces(),
-      to_state(progress_, identity_, optimizer_.num_updates(), steps_per_epoch_, parts_, mesh_.data().size()));
+      to_state(progress_, identity_, optimizer_->num_updates(), steps_per_epoch_, parts_, mesh_.data().size()));
   store_.retain(config_.checkpoint.keep_last, {progress_.best_step});
 }
 
@@ -294,26 +298,14 @@ void Trainer::select_weights() {
   model_.parameters().refresh_compute_copies();
 }
 
-std::vector<checkpoint::Piece> Trainer::pieces(const std::string& prefix, const at::Tensor& flat) const {
-  std::vector<checkpoint::Piece> list;
-  for (const models::Parameter& parameter : model_.parameters()) {
-    checkpoint::Piece piece;
-    piece.name = prefix + parameter.spec.name;
-    piece.global_shape = parameter.spec.global_shape;
-    piece.box = parameter.spec.box.extent.size() == piece.global_shape.size()
-                    ? parameter.spec.box
-                    : checkpoint::whole_box(piece.global_shape);
-    piece.tensor = flat.narrow(0, parameter.view.offset, parameter.num_elements).view(piece.box.extent);
-    list.push_back(std::move(piece));
-  }
-  return list;
-}
-
 std::vector<checkpoint::Piece> Trainer::all_pieces() const {
+  const auto& store = model_.parameters();
   std::vector<checkpoint::Piece> all = model_pieces();
-  for (const auto& [prefix, flat] : {std::pair("optimizer/first_moment/", optimizer_.first_moment()),
-                                     std::pair("optimizer/second_moment/", optimizer_.second_moment())}) {
-    std::ranges::move(pieces(prefix, flat), std::back_inserter(all));
+  const HeldBy held_by = exchange_.sharded() ? HeldBy::kThisDataRank : HeldBy::kAllDataRanks;
+  for (const Optimizer::State& state : optimizer_->states()) {
+    std::ranges::move(
+        pieces_of("optimizer/" + state.name + "/", store, optimizer_->range(), state.values, held_by, mesh_),
+        std::back_inserter(all));
   }
   return all;
 }

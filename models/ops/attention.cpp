@@ -119,7 +119,8 @@ void for_each_task(const PackedInput& input, const Shape& shape, int num_rows, i
 }
 
 void draw_mask(const Dropout& dropout, const Task& task, float* mask) {
-  dropout.fill(task.philox_row, static_cast<std::uint32_t>(task.head) << 20, task.length, task.length, mask);
+  dropout.fill(task.philox_row, static_cast<std::uint32_t>(dropout.first_head() + task.head) << 20, task.length,
+               task.length, mask);
 }
 
 template <typename T>

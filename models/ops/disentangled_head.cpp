@@ -127,7 +127,7 @@ struct MultiplyKernel {
 };
 
 void draw_multipliers(const HeadProblem& problem, const Block& block, float* out) {
-  const auto first = static_cast<std::uint32_t>(problem.head << 20 | block.begin);
+  const auto first = static_cast<std::uint32_t>((problem.dropout->first_head() + problem.head) << 20 | block.begin);
   problem.dropout->fill(problem.philox_row, first, block.count, problem.length, out);
 }
 

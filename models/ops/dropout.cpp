@@ -4,10 +4,12 @@
 #include <immintrin.h>
 #endif
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 
 #include "models/ops/instruction_set.hpp"
+#include "models/token_rows.hpp"
 
 namespace meshfold::models::ops {
 namespace kernels {
@@ -206,7 +208,8 @@ void fill_multipliers_avx2(const DropoutDraws& draws, float* out) { fill_multipl
 
 Dropout::Dropout(dist::DrawPurpose purpose, const DropoutSite& site, const ForwardContext& context)
     : key_(dist::make_philox_key(context.draws.seed, purpose, context.draws.pass, site.site)),
-      step_(context.draws.step) {
+      step_(context.draws.step),
+      first_head_(site.first_head) {
   if (!(site.probability >= 0.0 && site.probability < 1.0)) {
     throw std::invalid_argument("a dropout probability must be in [0, 1), not " + std::to_string(site.probability));
   }
@@ -228,12 +231,15 @@ void Dropout::fill(std::uint32_t philox_row, std::uint32_t first, std::int64_t c
 RowDropout RowDropout::over_tokens(const DropoutSite& site, const PackedInput& input, const ForwardContext& context) {
   RowDropout result(Dropout(dist::DrawPurpose::kHiddenDropout, site, context));
   if (!result.active()) return result;
+  const TokenRows own = token_rows(input.num_tokens(), context);
+  const std::int64_t end = own.first + own.count;
   const auto* positions = input.positions.const_data_ptr<std::int64_t>();
-  result.positions_.assign(positions, positions + input.num_tokens());
-  result.philox_rows_.reserve(input.num_tokens());
+  result.positions_.assign(positions + own.first, positions + end);
+  result.philox_rows_.reserve(own.count);
   for (std::int64_t s = 0; s < input.num_inputs(); ++s) {
-    result.philox_rows_.insert(result.philox_rows_.end(), input.cu_seqlens[s + 1] - input.cu_seqlens[s],
-                               input.philox_rows[s]);
+    const std::int64_t from = std::max<std::int64_t>(own.first, input.cu_seqlens[s]);
+    const std::int64_t to = std::min<std::int64_t>(end, input.cu_seqlens[s + 1]);
+    if (from < to) result.philox_rows_.insert(result.philox_rows_.end(), to - from, input.philox_rows[s]);
   }
   return result;
 }

@@ -19,6 +19,7 @@ class Dropout {
   Dropout(dist::DrawPurpose purpose, const DropoutSite& site, const ForwardContext& context);
 
   bool active() const { return threshold_.threshold != 0; }
+  std::int64_t first_head() const { return first_head_; }
   /// Multipliers of the rows first .. first + count - 1 (third counter word) of input `philox_row`: out [count,
   /// padded_width(width)].
   void fill(std::uint32_t philox_row, std::uint32_t first, std::int64_t count, std::int64_t width, float* out) const;
@@ -29,13 +30,14 @@ class Dropout {
  private:
   dist::PhiloxKey key_;
   std::uint32_t step_;
+  std::int64_t first_head_;
   dist::DropoutThreshold threshold_;
 };
 
 /// Hidden or head dropout over the rows of one matrix: row t belongs to input row `philox_rows[t]` at `positions[t]`.
 class RowDropout {
  public:
-  /// Over the tokens of `input` (hidden dropout).
+  /// Over this rank's rows of the tokens of `input` (hidden dropout).
   static RowDropout over_tokens(const DropoutSite& site, const PackedInput& input, const ForwardContext& context);
   /// Over one pooled row an input (head dropout), position 0.
   static RowDropout over_inputs(const DropoutSite& site, const PackedInput& input, const ForwardContext& context);

@@ -10,40 +10,49 @@
 #include "models/ops/chunks.hpp"
 #include "models/ops/layer_norm.hpp"
 #include "models/ops/ops.hpp"
+#include "models/ops/tensor_parallel.hpp"
+#include "models/token_rows.hpp"
 
 namespace meshfold::models::ops {
 namespace {
 
-/// The rows of one table that a pack uses; a model without that table has none.
+/// The rows of one table for this rank's tokens; a model without that table has none.
 struct Lookup {
-  const std::int64_t* indices;
+  const std::int64_t* indices;  ///< null: the rows lie in order
   const float* table;
 
-  const float* row(std::int64_t t, std::int64_t width) const { return table ? table + indices[t] * width : nullptr; }
+  const float* row(std::int64_t t, std::int64_t width) const {
+    return table ? table + (indices ? indices[t] : t) * width : nullptr;
+  }
 };
 
-Lookup checked_lookup(const char* what, const at::Tensor& indices, const ParameterView& table) {
+/// `own`: what this rank looks up. The indices of all tokens are checked, so that all ranks fail together.
+Lookup checked_lookup(const char* what, const at::Tensor& indices, const ParameterView& table, const TokenRows& own) {
   if (!table.value.defined()) return {nullptr, nullptr};
   const auto* values = indices.const_data_ptr<std::int64_t>();
   for (std::int64_t t = 0; t < indices.numel(); ++t) {
-    if (values[t] < 0 || values[t] >= table.value.size(0)) {
+    if (values[t] < 0 || values[t] >= table.num_rows) {
       throw std::invalid_argument(std::string("a ") + what + " is " + std::to_string(values[t]) +
-                                  ", but the model has " + std::to_string(table.value.size(0)) +
+                                  ", but the model has " + std::to_string(table.num_rows) +
                                   " of them; the data was prepared for another model");
     }
   }
-  return {values, table.value.const_data_ptr<float>()};
+  return {values + own.first, table.value.const_data_ptr<float>()};
 }
 
+/// fp32 [T_r, H].
 at::Tensor sum_of_rows(const PackedInput& input, const ParameterView& words, const ParameterView& positions,
-                       const ParameterView& segments) {
-  const Lookup word = checked_lookup("token id", input.token_ids, words);
-  const Lookup others[] = {checked_lookup("position", input.positions, positions),
-                           checked_lookup("segment", input.segments, segments)};
+                       const ParameterView& segments, const ForwardContext& context) {
+  const TokenRows own = token_rows(input.num_tokens(), context);
+  Lookup word = checked_lookup("token id", input.token_ids, words, own);
+  const Lookup others[] = {checked_lookup("position", input.positions, positions, own),
+                           checked_lookup("segment", input.segments, segments, own)};
+  const at::Tensor gathered = words.sharded ? gather_table_rows(words, input.token_ids, context) : at::Tensor();
+  if (words.sharded) word = {nullptr, gathered.const_data_ptr<float>()};
   const std::int64_t width = words.value.size(1);
-  const at::Tensor sum = at::empty({input.num_tokens(), width}, words.value.options());
+  const at::Tensor sum = at::empty({own.count, width}, words.value.options());
   float* const sums = sum.mutable_data_ptr<float>();
-  for_each_chunk(input.num_tokens(), [&](std::int64_t, std::int64_t begin, std::int64_t end) {
+  for_each_chunk(own.count, [&](std::int64_t, std::int64_t begin, std::int64_t end) {
     for (std::int64_t t = begin; t < end; ++t) {
       const float* first = word.row(t, width);
       float* out = sums + t * width;
@@ -65,7 +74,7 @@ at::Tensor embed(const PackedInput& input, const ParameterView& words, const Par
                  const DropoutSite& site, const ForwardContext& context) {
   const auto dropout = std::make_shared<const RowDropout>(RowDropout::over_tokens(site, input, context));
   const at::NoGradGuard no_graph;  // the block is the graph
-  NormResult result = norm_forward({.base = sum_of_rows(input, words, positions, segments),
+  NormResult result = norm_forward({.base = sum_of_rows(input, words, positions, segments, context),
                                     .x = {},
                                     .before = nullptr,
                                     .after = dropout.get(),
@@ -79,9 +88,17 @@ at::Tensor embed(const PackedInput& input, const ParameterView& words, const Par
     const auto gradients = norm_backward(dy, saved, gamma.value, nullptr, dropout.get(), at::ScalarType::Undefined);
     sink->add(gamma, gradients.gamma);
     sink->add(beta, gradients.beta);
-    sink->add_rows(words, input.token_ids, gradients.base);
-    if (positions.value.defined()) sink->add_rows(positions, input.positions, gradients.base);
-    if (segments.value.defined()) sink->add_rows(segments, input.segments, gradients.base);
+    const TokenRows own = token_rows(input.num_tokens(), context);
+    const auto add_own = [&](const ParameterView& table, const at::Tensor& indices) {
+      if (table.value.defined()) sink->add_rows(table, indices.narrow(0, own.first, own.count), gradients.base);
+    };
+    if (words.sharded) {
+      add_table_rows(*sink, words, input.token_ids, gradients.base, context);
+    } else {
+      add_own(words, input.token_ids);
+    }
+    add_own(positions, input.positions);
+    add_own(segments, input.segments);
     return {};
   };
   return attach_backward(y, {}, "EmbedBackward", backward);

@@ -9,16 +9,18 @@
 #include "models/forward_context.hpp"
 #include "models/packed_input.hpp"
 
-/// The blocks that models are made of. Each is one autograd function with a backward by hand; weight gradients go to
-/// context.gradients. Activations are [tokens, width] without padding. In fp32 runs everything is fp32; in bf16 runs
-/// block inputs and outputs of matrix products are bf16 while the residual stream, norms and softmax are fp32. Each
-/// block has a twin in plain ops in reference.hpp.
+/// The blocks that models are made of. On a tensor axis the blocks between matrix products (add_norm, embed) see this
+/// rank's rows of tokens only (token_rows.hpp); tensor_parallel.hpp has the products. Each is one autograd function
+/// with a backward by hand; weight gradients go to context.gradients. Activations are [tokens, width] without padding.
+/// In fp32 runs everything is fp32; in bf16 runs block inputs and outputs of matrix products are bf16 while the
+/// residual stream, norms and softmax are fp32. Each block has a twin in plain ops in reference.hpp.
 namespace meshfold::models::ops {
 
 /// Which draws a dropout uses; probability 0 or evaluation mode: none.
 struct DropoutSite {
   double probability = 0.0;
   std::uint16_t site = 0;
+  std::int64_t first_head = 0;  ///< attention: the number, in the whole model, of the first head of the call
 };
 
 enum class Activation { kNone, kGelu /* erf */, kGeluTanh, kTanh, kRelu };
@@ -33,8 +35,8 @@ at::Tensor add_norm(const at::Tensor& x, const at::Tensor& residual, const Param
                     const ParameterView& beta, double epsilon, const DropoutSite& dropout, const PackedInput& input,
                     const ForwardContext& context);
 
-/// dropout(LayerNorm(word[token] + position[pos] + segment[seg])), fp32 [T, H]. Positions and segments may be undefined:
-/// the model has none.
+/// dropout(LayerNorm(word[token] + position[pos] + segment[seg])), fp32 [T, H]. Positions and segments may be
+/// undefined: the model has none.
 at::Tensor embed(const PackedInput& input, const ParameterView& words, const ParameterView& positions,
                  const ParameterView& segments, const ParameterView& gamma, const ParameterView& beta, double epsilon,
                  const DropoutSite& dropout, const ForwardContext& context);

@@ -42,7 +42,7 @@ at::Tensor flat_gradient(const models::ParameterStore& store, const nlohmann::js
 TEST(AdamW, EqualsTorchOptimAdamWOverTwentyClippedStepsWithADecayMask) {
   const nlohmann::json& reference = tests::training_reference()["adamw"];
   const models::ParameterStore store = reference_store(reference);
-  AdamWConfig config;
+  OptimizerConfig config;
   config.beta2 = 0.98;
   config.epsilon = 1e-6;
   config.weight_decay = 0.1;

@@ -34,12 +34,11 @@ class CheckpointStoreOfRanks : public testing::Test {
 
   std::vector<Piece> pieces() {
     const std::int64_t first = group().rank() * kColumnsPerRank;
-    return {{"replicated", {100, 7}, whole_box({100, 7}), everywhere(), true},
+    return {{"replicated", {100, 7}, whole_box({100, 7}), everywhere(), {1, group().rank(), group().size()}},
             {"cut",
              {kRows, columns()},
              {{0, first}, {kRows, kColumnsPerRank}},
-             cut().narrow(1, first, kColumnsPerRank).contiguous(),
-             false}};
+             cut().narrow(1, first, kColumnsPerRank).contiguous()}};
   }
 
   dist::Mesh mesh_ = tests::world_mesh();

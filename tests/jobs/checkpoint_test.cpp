@@ -21,7 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 
 Piece whole(const std::string& name, const at::Tensor& tensor) {
-  return {name, tensor.sizes().vec(), whole_box(tensor.sizes().vec()), tensor, /*replicated=*/true};
+  return {name, tensor.sizes().vec(), whole_box(tensor.sizes().vec()), tensor};
 }
 
 /// A store of one process with a few tensors; the big one spans several checksum blocks.

@@ -124,5 +124,16 @@ TEST(Placement, RefusesMoreGroupsThanFoldsOrRanks) {
   EXPECT_THROW(place_folds(costs, 1, 0), std::invalid_argument);
 }
 
+TEST(PlaceFolds, KeepsTheRanksOfOneModelTogetherWhenUnitsAreSpread) {
+  const std::vector<std::uint64_t> costs = {1, 1, 1};
+  std::vector<RankGroup> groups = place_folds(costs, 4, 3);
+
+  spread_over_ranks(groups, 2);
+
+  EXPECT_EQ(groups[0].ranks, (std::vector<int>{0, 1, 2, 3}));
+  EXPECT_EQ(groups[1].ranks, (std::vector<int>{4, 5}));
+  EXPECT_EQ(groups[2].ranks, (std::vector<int>{6, 7}));
+}
+
 }  // namespace
 }  // namespace meshfold::jobs

@@ -1,0 +1,41 @@
+#include "jobs/train/optimizer.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "jobs/train/adamw.hpp"
+#include "jobs/train/sgd.hpp"
+
+namespace meshfold::jobs {
+namespace {
+
+/// Elements that one thread updates at a time: four arrays of this many floats stay in its L2 cache.
+constexpr std::int64_t kChunk = 32 * 1024;
+
+}  // namespace
+
+Optimizer::Optimizer(const models::ParameterStore& store, ElementRange range) : store_(store), range_(range) {
+  for (const models::Parameter& parameter : store) {
+    const bool decays = parameter.spec.decay == models::Decay::kYes;
+    const std::int64_t end = std::min(parameter.view.offset + parameter.num_elements, range.end);
+    for (std::int64_t begin = std::max(parameter.view.offset, range.begin); begin < end; begin += kChunk) {
+      chunks_.push_back({begin, std::min(begin + kChunk, end), decays});
+    }
+  }
+}
+
+void Optimizer::check_gradient(const at::Tensor& gradient) const {
+  if (gradient.numel() != store_.num_elements() || gradient.scalar_type() != at::kFloat || !gradient.is_contiguous()) {
+    throw std::invalid_argument("Optimizer::step wants one dense fp32 gradient for every element of the store");
+  }
+}
+
+ElementRange whole_range(const models::ParameterStore& store) { return {0, store.num_elements()}; }
+
+std::unique_ptr<Optimizer> make_optimizer(const models::ParameterStore& store, const OptimizerConfig& config,
+                                          ElementRange range) {
+  if (config.kind == OptimizerKind::kSgd) return std::make_unique<Sgd>(store, config, range);
+  return std::make_unique<AdamW>(store, config, range);
+}
+
+}  // namespace meshfold::jobs

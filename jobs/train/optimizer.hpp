@@ -1,0 +1,69 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "models/parameter_store.hpp"
+
+namespace meshfold::jobs {
+
+enum class OptimizerKind { kAdamW, kSgd };
+
+struct OptimizerConfig {
+  OptimizerKind kind = OptimizerKind::kAdamW;
+  double learning_rate = 5e-5;
+  double beta1 = 0.9, beta2 = 0.999;  ///< AdamW
+  double epsilon = 1e-8;              ///< AdamW
+  double weight_decay = 0.01;         ///< AdamW: decoupled. SGD: added to the gradient. Not for Decay::kNo.
+};
+
+/// Elements [begin, end) of a store's flat storage.
+struct ElementRange {
+  std::int64_t begin = 0, end = 0;
+  std::int64_t size() const { return end - begin; }
+};
+
+/// Updates the elements of one range of a store's flat storage and keeps what it must remember of them. Updates are
+/// element by element, so the bits do not depend on how the storage is divided among ranks.
+class Optimizer {
+ public:
+  virtual ~Optimizer() = default;
+  /// One update with the range's part of `gradient` [num_elements of the store] times `gradient_scale` (clipping) at
+  /// `learning_rate`. Does not refresh compute copies. Throws invalid_argument for a gradient of another size or type.
+  virtual void step(const at::Tensor& gradient, double gradient_scale, double learning_rate) = 0;
+
+  /// Remembered between updates, one value an element of the range: "first_moment", fp32 [range().size()].
+  struct State {
+    std::string name;
+    at::Tensor values;
+  };
+  virtual std::vector<State> states() const = 0;
+
+  const ElementRange& range() const { return range_; }
+  std::int64_t num_updates() const { return num_updates_; }
+  void set_num_updates(std::int64_t n) { num_updates_ = n; }  ///< after loading a checkpoint
+
+ protected:
+  Optimizer(const models::ParameterStore& store, ElementRange range);
+  void check_gradient(const at::Tensor& gradient) const;
+
+  /// A part of one parameter, the unit of work of a thread.
+  struct Chunk {
+    std::int64_t begin, end;
+    bool decays;
+  };
+  const models::ParameterStore& store_;
+  ElementRange range_;
+  std::vector<Chunk> chunks_;
+  std::int64_t num_updates_ = 0;
+};
+
+ElementRange whole_range(const models::ParameterStore& store);
+std::unique_ptr<Optimizer> make_optimizer(const models::ParameterStore& store, const OptimizerConfig& config,
+                                          ElementRange range);
+
+}  // namespace meshfold::jobs

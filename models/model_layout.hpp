@@ -1,0 +1,21 @@
+#pragma once
+
+#include <vector>
+
+#include "models/layout_map.hpp"
+
+namespace meshfold::dist {
+class ProcessGroup;
+}
+
+namespace meshfold::models {
+
+/// Which part of a model this rank holds and computes.
+struct ModelLayout {
+  std::vector<LayoutRule> rules = {};  ///< empty: the architecture's own
+  int tensor_rank = 0, tensor_ranks = 1;
+  /// The ranks of the tensor axis; outlives the model. Null: there is one rank, or the model is only looked at.
+  dist::ProcessGroup* tensor = nullptr;
+};
+
+}  // namespace meshfold::models

@@ -1,0 +1,113 @@
+#include "models/ops/tensor_parallel.hpp"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include <utility>
+
+#include "dist/process_group.hpp"
+#include "models/ops/activation.hpp"
+#include "models/ops/autograd.hpp"
+#include "models/ops/matmul.hpp"
+#include "models/token_rows.hpp"
+
+namespace meshfold::models::ops {
+namespace {
+
+at::Tensor all_gather(const at::Tensor& own, at::ScalarType type, const TokenRows& rows, std::int64_t num_tokens,
+                      dist::ProcessGroup& group) {
+  const at::Tensor whole = at::empty({num_tokens, own.size(1)}, own.options().dtype(type));
+  whole.narrow(0, rows.first, rows.count).copy_(own);
+  group.all_gather_rows(whole, rows.of_ranks)->wait();
+  return whole;
+}
+
+/// The sum over the ranks of [T, W], this rank's rows. Reductions take no bf16, and partial sums shall not be rounded.
+at::Tensor reduce_scatter(const at::Tensor& partial, const TokenRows& rows, dist::ProcessGroup& group) {
+  const at::Tensor sum = partial.to(at::kFloat).contiguous();
+  group.reduce_scatter(sum, rows.of_ranks)->wait();
+  return sum.narrow(0, rows.first, rows.count);
+}
+
+/// Which tokens' rows lie in this rank's piece of the table.
+at::Tensor held_tokens(const ParameterView& table, const at::Tensor& indices) {
+  const at::Tensor local = indices - table.first_row;
+  return (local.ge(0) & local.lt(table.value.size(0))).nonzero().squeeze(1);
+}
+
+}  // namespace
+
+at::Tensor gather_rows(const at::Tensor& x, Use use, at::ScalarType type, const PackedInput& input,
+                       const ForwardContext& context) {
+  if (!on_tensor_axis(context)) return x;
+  const at::NoGradGuard no_graph;  // the block is the graph
+  const TokenRows rows = token_rows(input.num_tokens(), context);
+  dist::ProcessGroup& group = *context.tensor;
+  const at::Tensor y = all_gather(x.detach(), type, rows, input.num_tokens(), group);
+  if (context.mode != Mode::kTraining) return y;
+  const auto backward = [&group, use, rows, x_type = x.scalar_type()](const at::Tensor& dy) -> std::vector<at::Tensor> {
+    if (use == Use::kAlike) return {dy.narrow(0, rows.first, rows.count).to(x_type).contiguous()};
+    return {reduce_scatter(dy, rows, group).to(x_type)};
+  };
+  return attach_backward(y, {x}, "GatherRowsBackward", backward);
+}
+
+at::Tensor own_rows(const at::Tensor& x, const PackedInput& input, const ForwardContext& context) {
+  if (!on_tensor_axis(context)) return x;
+  const at::NoGradGuard no_graph;  // the block is the graph
+  const std::int64_t num_tokens = input.num_tokens();
+  const TokenRows rows = token_rows(num_tokens, context);
+  const at::Tensor y = x.detach().narrow(0, rows.first, rows.count).clone();
+  if (context.mode != Mode::kTraining) return y;
+  const auto backward = [&group = *context.tensor, rows, num_tokens](const at::Tensor& dy) -> std::vector<at::Tensor> {
+    return {all_gather(dy, dy.scalar_type(), rows, num_tokens, group)};
+  };
+  return attach_backward(y, {x}, "OwnRowsBackward", backward);
+}
+
+at::Tensor column_parallel_linear(const at::Tensor& x, const ParameterView& weight, const ParameterView& bias,
+                                  Activation activation, const PackedInput& input, const ForwardContext& context) {
+  const at::Tensor rows =
+      weight.sharded ? gather_rows(x, Use::kInParts, weight.compute.scalar_type(), input, context) : x;
+  return linear(rows, weight, bias, activation, context);
+}
+
+at::Tensor row_parallel_linear(const at::Tensor& x, const ParameterView& weight, const ParameterView& bias,
+                               const PackedInput& input, const ForwardContext& context) {
+  if (!weight.sharded) return linear(x, weight, bias, Activation::kNone, context);
+  const at::NoGradGuard no_graph;  // the block is the graph
+  const at::ScalarType type = weight.compute.scalar_type();
+  const std::int64_t num_tokens = input.num_tokens();
+  const TokenRows rows = token_rows(num_tokens, context);
+  dist::ProcessGroup& group = *context.tensor;
+  const at::Tensor own_input = x.detach().to(type).contiguous();
+  const at::Tensor sum = reduce_scatter(product(own_input, weight.compute, at::kFloat), rows, group);
+  const at::Tensor y = (sum + bias.value).to(type);
+  if (context.mode != Mode::kTraining) return y;
+  const auto backward = [=, &group, x_type = x.scalar_type(),
+                         sink = context.gradients](const at::Tensor& dy) -> std::vector<at::Tensor> {
+    sink->add(bias, activation_backward(dy.contiguous(), at::Tensor(), Activation::kNone).bias);
+    const at::Tensor all = all_gather(dy, type, rows, num_tokens, group);
+    sink->add_product(weight, all, own_input);
+    return {product_input_gradient(all, weight.compute, x_type)};
+  };
+  return attach_backward(y, {x}, "RowParallelLinearBackward", backward);
+}
+
+at::Tensor gather_table_rows(const ParameterView& table, const at::Tensor& indices, const ForwardContext& context) {
+  const TokenRows rows = token_rows(indices.numel(), context);
+  const at::Tensor held = held_tokens(table, indices);
+  const at::Tensor sum = at::zeros({indices.numel(), table.value.size(1)}, table.value.options());
+  sum.index_copy_(0, held, table.value.index_select(0, indices.index_select(0, held) - table.first_row));
+  return reduce_scatter(sum, rows, *context.tensor);
+}
+
+void add_table_rows(GradientSink& sink, const ParameterView& table, const at::Tensor& indices,
+                    const at::Tensor& own_gradient, const ForwardContext& context) {
+  const TokenRows rows = token_rows(indices.numel(), context);
+  const at::Tensor gradient = all_gather(own_gradient, at::kFloat, rows, indices.numel(), *context.tensor);
+  const at::Tensor held = held_tokens(table, indices);
+  sink.add_rows(table, indices.index_select(0, held) - table.first_row, gradient.index_select(0, held));
+}
+
+}  // namespace meshfold::models::ops

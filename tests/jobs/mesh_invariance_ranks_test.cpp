@@ -1,0 +1,284 @@
+// One training, whatever the mesh: a small BERT and a small DeBERTa with dropout, clipping, several packs (some empty,
+// some of one token) and short last batches, on every mesh of the test's ranks, beside the same training on one rank.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <string>
+#include <vector>
+
+#include <ATen/ATen.h>
+
+#include "jobs/checkpoint/box.hpp"
+#include "jobs/checkpoint/store.hpp"
+#include "jobs/train/evaluate.hpp"
+#include "jobs/train/state_pieces.hpp"
+#include "jobs/train/train_step.hpp"
+#include "tests/jobs/toy_encoder.hpp"
+#include "tests/jobs/toy_mesh.hpp"
+
+namespace meshfold::jobs {
+namespace {
+
+using dist::Mesh;
+using dist::MeshShape;
+using tests::make_toy_encoder;
+using tests::ToyKind;
+
+/// Meshes of `ranks` ranks.
+std::vector<MeshShape> shapes_of(int ranks) {
+  std::vector<MeshShape> shapes = {{ranks, 1, 1}};
+  if (ranks > 1) shapes.push_back({1, 1, ranks});
+  if (ranks == 4) shapes.push_back({2, 1, 2});
+  return shapes;
+}
+
+RunConfig config_of(OptimizerKind optimizer) {
+  RunConfig config = tests::toy_config();
+  config.training.deterministic = false;
+  config.training.parts = 12;
+  config.training.max_steps = 30;
+  config.optimizer.kind = optimizer;
+  config.optimizer.learning_rate = optimizer == OptimizerKind::kSgd ? 0.05 : 1e-3;
+  return config;
+}
+
+struct Run {
+  std::vector<StepReport> steps;  ///< on the first rank
+  TrainOutcome outcome;
+  std::string hash;  ///< of this rank's weights
+};
+
+class MeshInvariance : public testing::TestWithParam<ToyKind> {
+ protected:
+  Mesh mesh_of(const MeshShape& shape, dist::CallChecks checks = dist::CallChecks::kOff) {
+    return {tests::rank_environment().world(), shape, "test", checks};
+  }
+  Run train_on(const Mesh& mesh, const RunConfig& config, const std::filesystem::path& directory,
+               const std::function<bool()>& stop = tests::never, std::vector<models::LayoutRule> rules = {}) {
+    const auto model = make_toy_encoder(GetParam(), mesh, config.run.seed, at::kFloat, std::move(rules));
+    tests::Recorder told;
+    Run run;
+    run.outcome = train(tests::toy_task(directory), config, *model, mesh, dataset_, told, stop);
+    run.steps = told.steps;
+    run.hash = model->parameters().hash();
+    return run;
+  }
+  Run alone(const RunConfig& config) { return train_on(Mesh(), config, own_.path() / "alone"); }
+  std::filesystem::path fresh_directory() { return shared_.path() / std::to_string(num_directories_++); }
+  void expect_curve(const Run& run, const Run& one, const std::string& what);
+
+  Mesh world_ = tests::world_mesh();
+  tests::ScratchDirectory own_;
+  tests::SharedDirectory shared_{world_.all()};
+  data::Dataset dataset_ = tests::make_toy_dataset(own_.path());
+  int num_directories_ = 0;
+};
+
+void MeshInvariance::expect_curve(const Run& run, const Run& one, const std::string& what) {
+  if (world_.all().rank() != 0) return;
+  ASSERT_EQ(run.steps.size(), one.steps.size()) << what;
+  EXPECT_NEAR(run.steps[0].loss, one.steps[0].loss, 1e-6) << what << ", step 1";
+  double worst_loss = 0.0, worst_norm = 0.0;
+  for (std::size_t step = 0; step < run.steps.size(); ++step) {
+    worst_loss = std::max(worst_loss, std::abs(run.steps[step].loss - one.steps[step].loss));
+    worst_norm = std::max(worst_norm, std::abs(run.steps[step].grad_norm - one.steps[step].grad_norm));
+  }
+  EXPECT_LE(worst_loss, 1e-5) << what;
+  EXPECT_LE(worst_norm, 1e-5) << what;
+  RecordProperty("worst_loss_of_" + std::to_string(num_directories_), std::to_string(worst_loss));
+}
+
+TEST_P(MeshInvariance, KeepsLossAndNormOfEveryStepUnderAdamW) {
+  const RunConfig config = config_of(OptimizerKind::kAdamW);
+  const Run one = alone(config);
+  for (const MeshShape& shape : shapes_of(world_.all().size())) {
+    expect_curve(train_on(mesh_of(shape), config, fresh_directory()), one, shape.to_string());
+  }
+}
+
+TEST_P(MeshInvariance, KeepsLossAndNormOfEveryStepUnderPlainGradientDescent) {
+  const RunConfig config = config_of(OptimizerKind::kSgd);
+  const Run one = alone(config);
+  for (const MeshShape& shape : shapes_of(world_.all().size())) {
+    expect_curve(train_on(mesh_of(shape), config, fresh_directory()), one, shape.to_string());
+  }
+}
+
+TEST_P(MeshInvariance, HoldsForALossThatCouplesTheSamplesOfAStep) {
+  RunConfig config = config_of(OptimizerKind::kSgd);
+  config.loss.kind = models::LossKind::kMcrmse;
+  config.training.max_steps = 8;
+  const Run one = alone(config);
+  for (const MeshShape& shape : shapes_of(world_.all().size())) {
+    expect_curve(train_on(mesh_of(shape), config, fresh_directory()), one, shape.to_string());
+  }
+}
+
+TEST_P(MeshInvariance, HoldsForMapsThatCutLess) {
+  if (world_.all().size() == 1) GTEST_SKIP() << "needs several ranks";
+  if (GetParam() == ToyKind::kDeberta) GTEST_SKIP() << "DeBERTa's attention is always cut";
+  RunConfig config = config_of(OptimizerKind::kSgd);
+  config.training.max_steps = 8;
+  const Run one = alone(config);
+  const char* const feed_forward = R"(.*intermediate\.dense\.weight -> tensor, -; .*intermediate\.dense\.bias -> tensor;
+                                      .*\d\.output\.dense\.weight -> -, tensor)";
+  const char* const attention =
+      R"(.*self\.(query|key|value)\.weight -> tensor, -; .*self\.(query|key|value)\.bias -> tensor;
+                                   .*attention\.output\.dense\.weight -> -, tensor)";
+  for (const std::string rules : {feed_forward, attention, R"(.*word_embeddings\.weight -> tensor~, -)"}) {
+    const Mesh mesh = mesh_of({1, 1, world_.all().size()});
+    expect_curve(train_on(mesh, config, fresh_directory(), tests::never, models::parse_layout_rules(rules)), one,
+                 rules);
+  }
+}
+
+/// Keeps the clipped gradient of a step instead of applying it.
+class GradientRecorder final : public Optimizer {
+ public:
+  GradientRecorder(const models::ParameterStore& store, ElementRange range) : Optimizer(store, range) {}
+  void step(const at::Tensor& gradient, double scale, double) override {
+    kept = gradient.narrow(0, range_.begin, range_.size()) * scale;
+  }
+  std::vector<State> states() const override { return {}; }
+
+  at::Tensor kept;
+};
+
+/// Every parameter's gradient of the first step, whole, on every rank.
+std::map<std::string, at::Tensor> first_gradients(ToyKind kind, const Mesh& mesh, const RunConfig& config,
+                                                  const data::Dataset& dataset) {
+  const auto model = make_toy_encoder(kind, mesh, config.run.seed);
+  const models::ParameterStore& store = model->parameters();
+  const GradientExchange exchange(store, mesh, StateSharding::kOverData);
+  GradientRecorder recorder(store, exchange.owned());
+  TrainStep step("test", config, *model, mesh, dataset, exchange, recorder, config.training.parts);
+  const std::vector<std::uint32_t> rows = {3, 17, 0, 22, 9, 31, 12};
+  step.run(rows, 0, 0.1, {});
+
+  std::map<std::string, at::Tensor> gradients;
+  for (const models::Parameter& parameter : store) {
+    gradients[parameter.spec.name] = at::zeros(parameter.spec.global_shape);
+  }
+  const HeldBy held_by = exchange.sharded() ? HeldBy::kThisDataRank : HeldBy::kAllDataRanks;
+  for (const checkpoint::Piece& piece : pieces_of("", store, exchange.owned(), recorder.kept, held_by, mesh)) {
+    if (piece.copies.index > 0) continue;
+    checkpoint::view_of(gradients[piece.name], checkpoint::whole_box(piece.global_shape), piece.box)
+        .copy_(piece.tensor);
+  }
+  for (auto& [name, gradient] : gradients) mesh.all().all_reduce(gradient, dist::ReduceOp::kSum)->wait();
+  return gradients;
+}
+
+TEST_P(MeshInvariance, GivesEveryParameterTheGradientOfOneRank) {
+  const RunConfig config = config_of(OptimizerKind::kSgd);
+  const auto expected = first_gradients(GetParam(), Mesh(), config, dataset_);
+  double all = 0.0;
+  for (const auto& [name, gradient] : expected) all += gradient.square().sum(at::kDouble).item<double>();
+  all = std::sqrt(all);
+  for (const MeshShape& shape : shapes_of(world_.all().size())) {
+    const auto gradients = first_gradients(GetParam(), mesh_of(shape, dist::CallChecks::kOn), config, dataset_);
+
+    ASSERT_EQ(gradients.size(), expected.size());
+    for (const auto& [name, reference] : expected) {
+      // A key bias shifts all scores of a query alike: its gradient is zero, and both sides have their own rounding.
+      const bool is_zero = name.ends_with("key.bias") && GetParam() == ToyKind::kBert;
+      const double error = (gradients.at(name) - reference).norm().item<double>();
+      const double bound = is_zero ? 1e-6 * all : 1e-4 * std::max(reference.norm().item<double>(), 1e-6 * all);
+      EXPECT_LE(error, bound) << name << " on " << shape.to_string();
+    }
+  }
+}
+
+TEST_P(MeshInvariance, HoldsNoMoreThanItsPieceOfACutTensor) {
+  for (const MeshShape& shape : shapes_of(world_.all().size())) {
+    const Mesh mesh = mesh_of(shape);
+    const auto whole = make_toy_encoder(GetParam(), Mesh()), part = make_toy_encoder(GetParam(), mesh);
+    for (const models::Parameter& parameter : part->parameters()) {
+      const at::Tensor& all = whole->parameters().find(parameter.spec.name)->view.value;
+      const at::Tensor piece =
+          checkpoint::view_of(all, checkpoint::whole_box(parameter.spec.global_shape), parameter.spec.box);
+      EXPECT_TRUE(at::equal(parameter.view.value, piece)) << parameter.spec.name;
+      const bool is_matrix = parameter.spec.name.find("encoder") != std::string::npos && all.dim() == 2;
+      if (is_matrix) EXPECT_EQ(parameter.num_elements * shape.tensor, all.numel()) << parameter.spec.name;
+    }
+  }
+}
+
+TEST_P(MeshInvariance, IsBitwiseOverDataRanksInDeterministicModeWithOptimizerStatesShardedOrNot) {
+  if (world_.all().size() == 3) GTEST_SKIP() << "deterministic mode needs a power of two of ranks";
+  RunConfig config = config_of(OptimizerKind::kAdamW);
+  config.training.deterministic = true;
+  config.training.parts = 4;
+  config.training.max_steps = 10;
+  const Run one = alone(config);
+  for (const bool sharded : {true, false}) {
+    config.mesh.shard_optimizer = sharded;
+    const Run many = train_on(mesh_of({world_.all().size(), 1, 1}), config, fresh_directory());
+
+    EXPECT_EQ(many.hash, one.hash) << (sharded ? "sharded" : "not sharded");
+    for (std::size_t step = 0; step < many.steps.size(); ++step) {
+      EXPECT_EQ(many.steps[step].loss, one.steps[step].loss) << "step " << step + 1;
+      EXPECT_EQ(many.steps[step].grad_norm, one.steps[step].grad_norm) << "step " << step + 1;
+    }
+  }
+}
+
+TEST_P(MeshInvariance, ContinuesFromACheckpointOfAnyOtherMesh) {
+  const RunConfig config = config_of(OptimizerKind::kAdamW);
+  const Run one = alone(config);
+  const std::vector<MeshShape> shapes = shapes_of(world_.all().size());
+  for (const MeshShape& first : shapes) {
+    const std::filesystem::path directory = fresh_directory();
+    const Run begun = train_on(mesh_of(first), config, directory, tests::stop_in_step(11));
+    EXPECT_TRUE(begun.outcome.stopped);
+    for (const std::string& fault : checkpoint::verify_checkpoint(directory / "checkpoint-11")) ADD_FAILURE() << fault;
+    const std::filesystem::path copy = fresh_directory();
+    if (world_.all().rank() == 0) {
+      std::filesystem::copy(directory, copy, std::filesystem::copy_options::recursive);
+    }
+    world_.all().barrier();
+
+    Run continued = train_on(mesh_of(shapes.back()), config, copy);
+    continued.steps.insert(continued.steps.begin(), begun.steps.begin(), begun.steps.end());
+    expect_curve(continued, one, first.to_string() + ", continued on " + shapes.back().to_string());
+  }
+}
+
+TEST_P(MeshInvariance, PredictsAlikeOnEveryMesh) {
+  const std::vector<std::uint32_t> rows = {40, 3, 17, 0, 22, 9, 31};
+  const auto whole = make_toy_encoder(GetParam(), Mesh());
+  const at::Tensor expected = predict_rows(*whole, Mesh(), dataset_, rows, 12);
+  for (const MeshShape& shape : shapes_of(world_.all().size())) {
+    const Mesh mesh = mesh_of(shape);
+    const auto model = make_toy_encoder(GetParam(), mesh);
+
+    const at::Tensor predicted = predict_rows(*model, mesh, dataset_, rows, 12);
+
+    EXPECT_LE((predicted - expected).abs().max().item<double>(), 1e-5) << shape.to_string();
+  }
+}
+
+TEST_P(MeshInvariance, StaysCloseInBf16) {
+  const std::vector<std::uint32_t> rows = {40, 3, 17, 0, 22, 9, 31};
+  const auto whole = make_toy_encoder(GetParam(), Mesh(), 7, at::kBFloat16);
+  const at::Tensor expected = predict_rows(*whole, Mesh(), dataset_, rows, 12);
+  for (const MeshShape& shape : shapes_of(world_.all().size())) {
+    const Mesh mesh = mesh_of(shape);
+    const auto model = make_toy_encoder(GetParam(), mesh, 7, at::kBFloat16);
+
+    const at::Tensor predicted = predict_rows(*model, mesh, dataset_, rows, 12);
+
+    const double error = (predicted - expected).abs().max().item<double>() / expected.abs().max().item<double>();
+    RecordProperty("relative_error_of_" + std::to_string(shape.tensor), std::to_string(error));
+    EXPECT_LE(error, 0.03) << shape.to_string();
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Encoders, MeshInvariance, testing::Values(ToyKind::kBert, ToyKind::kDeberta),
+                         [](const auto& instance) { return instance.param == ToyKind::kBert ? "Bert" : "Deberta"; });
+
+}  // namespace
+}  // namespace meshfold::jobs
