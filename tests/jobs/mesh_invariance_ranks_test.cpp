@@ -45,7 +45,7 @@ RunConfig config_of(OptimizerKind optimizer) {
   return config;
 }
 
-struct Run {
+struct Training {
   std::vector<StepReport> steps;  ///< on the first rank
   TrainOutcome outcome;
   std::string hash;  ///< of this rank's weights
@@ -56,19 +56,23 @@ class MeshInvariance : public testing::TestWithParam<ToyKind> {
   Mesh mesh_of(const MeshShape& shape, dist::CallChecks checks = dist::CallChecks::kOff) {
     return {tests::rank_environment().world(), shape, "test", checks};
   }
-  Run train_on(const Mesh& mesh, const RunConfig& config, const std::filesystem::path& directory,
-               const std::function<bool()>& stop = tests::never, std::vector<models::LayoutRule> rules = {}) {
+  Training train_on(const Mesh& mesh, const RunConfig& config, const std::filesystem::path& directory,
+                    const std::function<bool()>& stop = tests::never, std::vector<models::LayoutRule> rules = {}) {
     const auto model = make_toy_encoder(GetParam(), mesh, config.run.seed, at::kFloat, std::move(rules));
     tests::Recorder told;
-    Run run;
+    Training run;
     run.outcome = train(tests::toy_task(directory), config, *model, mesh, dataset_, told, stop);
     run.steps = told.steps;
     run.hash = model->parameters().hash();
     return run;
   }
-  Run alone(const RunConfig& config) { return train_on(Mesh(), config, own_.path() / "alone"); }
+  /// On one rank; only the first one needs to know.
+  Training alone(const RunConfig& config) {
+    if (world_.all().rank() > 0) return {};
+    return train_on(Mesh(), config, own_.path() / "alone");
+  }
   std::filesystem::path fresh_directory() { return shared_.path() / std::to_string(num_directories_++); }
-  void expect_curve(const Run& run, const Run& one, const std::string& what);
+  void expect_curve(const Training& run, const Training& one, const std::string& what);
 
   Mesh world_ = tests::world_mesh();
   tests::ScratchDirectory own_;
@@ -77,14 +81,15 @@ class MeshInvariance : public testing::TestWithParam<ToyKind> {
   int num_directories_ = 0;
 };
 
-void MeshInvariance::expect_curve(const Run& run, const Run& one, const std::string& what) {
+void MeshInvariance::expect_curve(const Training& run, const Training& one, const std::string& what) {
   if (world_.all().rank() != 0) return;
   ASSERT_EQ(run.steps.size(), one.steps.size()) << what;
   EXPECT_NEAR(run.steps[0].loss, one.steps[0].loss, 1e-6) << what << ", step 1";
   double worst_loss = 0.0, worst_norm = 0.0;
   for (std::size_t step = 0; step < run.steps.size(); ++step) {
     worst_loss = std::max(worst_loss, std::abs(run.steps[step].loss - one.steps[step].loss));
-    worst_norm = std::max(worst_norm, std::abs(run.steps[step].grad_norm - one.steps[step].grad_norm));
+    const double norm = one.steps[step].grad_norm;
+    worst_norm = std::max(worst_norm, std::abs(run.steps[step].grad_norm - norm) / std::max(norm, 1.0));
   }
   EXPECT_LE(worst_loss, 1e-5) << what;
   EXPECT_LE(worst_norm, 1e-5) << what;
@@ -93,7 +98,7 @@ void MeshInvariance::expect_curve(const Run& run, const Run& one, const std::str
 
 TEST_P(MeshInvariance, KeepsLossAndNormOfEveryStepUnderAdamW) {
   const RunConfig config = config_of(OptimizerKind::kAdamW);
-  const Run one = alone(config);
+  const Training one = alone(config);
   for (const MeshShape& shape : shapes_of(world_.all().size())) {
     expect_curve(train_on(mesh_of(shape), config, fresh_directory()), one, shape.to_string());
   }
@@ -101,7 +106,7 @@ TEST_P(MeshInvariance, KeepsLossAndNormOfEveryStepUnderAdamW) {
 
 TEST_P(MeshInvariance, KeepsLossAndNormOfEveryStepUnderPlainGradientDescent) {
   const RunConfig config = config_of(OptimizerKind::kSgd);
-  const Run one = alone(config);
+  const Training one = alone(config);
   for (const MeshShape& shape : shapes_of(world_.all().size())) {
     expect_curve(train_on(mesh_of(shape), config, fresh_directory()), one, shape.to_string());
   }
@@ -110,8 +115,8 @@ TEST_P(MeshInvariance, KeepsLossAndNormOfEveryStepUnderPlainGradientDescent) {
 TEST_P(MeshInvariance, HoldsForALossThatCouplesTheSamplesOfAStep) {
   RunConfig config = config_of(OptimizerKind::kSgd);
   config.loss.kind = models::LossKind::kMcrmse;
-  config.training.max_steps = 8;
-  const Run one = alone(config);
+  config.training.max_steps = 6;
+  const Training one = alone(config);
   for (const MeshShape& shape : shapes_of(world_.all().size())) {
     expect_curve(train_on(mesh_of(shape), config, fresh_directory()), one, shape.to_string());
   }
@@ -121,8 +126,8 @@ TEST_P(MeshInvariance, HoldsForMapsThatCutLess) {
   if (world_.all().size() == 1) GTEST_SKIP() << "needs several ranks";
   if (GetParam() == ToyKind::kDeberta) GTEST_SKIP() << "DeBERTa's attention is always cut";
   RunConfig config = config_of(OptimizerKind::kSgd);
-  config.training.max_steps = 8;
-  const Run one = alone(config);
+  config.training.max_steps = 6;
+  const Training one = alone(config);
   const char* const feed_forward = R"(.*intermediate\.dense\.weight -> tensor, -; .*intermediate\.dense\.bias -> tensor;
                                       .*\d\.output\.dense\.weight -> -, tensor)";
   const char* const attention =
@@ -201,8 +206,10 @@ TEST_P(MeshInvariance, HoldsNoMoreThanItsPieceOfACutTensor) {
       const at::Tensor piece =
           checkpoint::view_of(all, checkpoint::whole_box(parameter.spec.global_shape), parameter.spec.box);
       EXPECT_TRUE(at::equal(parameter.view.value, piece)) << parameter.spec.name;
-      const bool is_matrix = parameter.spec.name.find("encoder") != std::string::npos && all.dim() == 2;
-      if (is_matrix) EXPECT_EQ(parameter.num_elements * shape.tensor, all.numel()) << parameter.spec.name;
+      const bool is_matrix = parameter.spec.name.find("encoder.layer.") != std::string::npos && all.dim() == 2;
+      if (is_matrix) {
+        EXPECT_EQ(parameter.num_elements * shape.tensor, all.numel()) << parameter.spec.name;
+      }
     }
   }
 }
@@ -212,11 +219,11 @@ TEST_P(MeshInvariance, IsBitwiseOverDataRanksInDeterministicModeWithOptimizerSta
   RunConfig config = config_of(OptimizerKind::kAdamW);
   config.training.deterministic = true;
   config.training.parts = 4;
-  config.training.max_steps = 10;
-  const Run one = alone(config);
+  config.training.max_steps = 8;
+  const Training one = train_on(Mesh(), config, own_.path() / "alone");  // every rank compares its weights
   for (const bool sharded : {true, false}) {
     config.mesh.shard_optimizer = sharded;
-    const Run many = train_on(mesh_of({world_.all().size(), 1, 1}), config, fresh_directory());
+    const Training many = train_on(mesh_of({world_.all().size(), 1, 1}), config, fresh_directory());
 
     EXPECT_EQ(many.hash, one.hash) << (sharded ? "sharded" : "not sharded");
     for (std::size_t step = 0; step < many.steps.size(); ++step) {
@@ -227,21 +234,22 @@ TEST_P(MeshInvariance, IsBitwiseOverDataRanksInDeterministicModeWithOptimizerSta
 }
 
 TEST_P(MeshInvariance, ContinuesFromACheckpointOfAnyOtherMesh) {
-  const RunConfig config = config_of(OptimizerKind::kAdamW);
-  const Run one = alone(config);
+  RunConfig config = config_of(OptimizerKind::kAdamW);
+  config.training.max_steps = 12;
+  const Training one = alone(config);
   const std::vector<MeshShape> shapes = shapes_of(world_.all().size());
   for (const MeshShape& first : shapes) {
     const std::filesystem::path directory = fresh_directory();
-    const Run begun = train_on(mesh_of(first), config, directory, tests::stop_in_step(11));
+    const Training begun = train_on(mesh_of(first), config, directory, tests::stop_in_step(5));
     EXPECT_TRUE(begun.outcome.stopped);
-    for (const std::string& fault : checkpoint::verify_checkpoint(directory / "checkpoint-11")) ADD_FAILURE() << fault;
+    for (const std::string& fault : checkpoint::verify_checkpoint(directory / "checkpoint-5")) ADD_FAILURE() << fault;
     const std::filesystem::path copy = fresh_directory();
     if (world_.all().rank() == 0) {
       std::filesystem::copy(directory, copy, std::filesystem::copy_options::recursive);
     }
     world_.all().barrier();
 
-    Run continued = train_on(mesh_of(shapes.back()), config, copy);
+    Training continued = train_on(mesh_of(shapes.back()), config, copy);
     continued.steps.insert(continued.steps.begin(), begun.steps.begin(), begun.steps.end());
     expect_curve(continued, one, first.to_string() + ", continued on " + shapes.back().to_string());
   }
