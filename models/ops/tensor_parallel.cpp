@@ -29,6 +29,11 @@ at::Tensor reduce_scatter(const at::Tensor& partial, const TokenRows& rows, dist
   return sum.narrow(0, rows.first, rows.count);
 }
 
+/// x W^T in fp32 whatever the type of the operands: it is a part of a sum.
+at::Tensor partial_product(const at::Tensor& x, const at::Tensor& weight) {
+  return at::mm(x.to(at::kFloat), weight.to(at::kFloat).t());
+}
+
 /// Which tokens' rows lie in this rank's piece of the table.
 at::Tensor held_tokens(const ParameterView& table, const at::Tensor& indices) {
   const at::Tensor local = indices - table.first_row;
@@ -81,7 +86,7 @@ at::Tensor row_parallel_linear(const at::Tensor& x, const ParameterView& weight,
   const TokenRows rows = token_rows(num_tokens, context);
   dist::ProcessGroup& group = *context.tensor;
   const at::Tensor own_input = x.detach().to(type).contiguous();
-  const at::Tensor sum = reduce_scatter(product(own_input, weight.compute, at::kFloat), rows, group);
+  const at::Tensor sum = reduce_scatter(partial_product(own_input, weight.compute), rows, group);
   const at::Tensor y = (sum + bias.value).to(type);
   if (context.mode != Mode::kTraining) return y;
   const auto backward = [=, &group, x_type = x.scalar_type(),
