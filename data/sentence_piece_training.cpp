@@ -2,8 +2,13 @@
 
 #include <sentencepiece_trainer.h>
 
+#include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <unordered_map>
+
+#include "data/error.hpp"
+#include "data/load_sentence_piece.hpp"
+#include "dist/durable_file.hpp"
 
 namespace meshfold::data {
 namespace {
@@ -35,6 +40,29 @@ void add_special_tokens(SentencePieceTokenizer::Family family, Arguments& argume
                     {"unk_piece", deberta ? "[UNK]" : "<unk>"}});
 }
 
+nlohmann::ordered_json tokenizer_config(SentencePieceTokenizer::Family family) {
+  if (family == SentencePieceTokenizer::Family::kDecoder) {
+    return {{"tokenizer_class", "GemmaTokenizer"},
+            {"add_bos_token", true},
+            {"add_eos_token", false},
+            {"pad_token", "<pad>"},
+            {"bos_token", "<bos>"},
+            {"eos_token", "<eos>"},
+            {"unk_token", "<unk>"}};
+  }
+  return {{"tokenizer_class", "DebertaV2Tokenizer"},
+          {"vocab_type", "spm"},
+          {"do_lower_case", false},
+          {"split_by_punct", false},
+          {"pad_token", "[PAD]"},
+          {"cls_token", "[CLS]"},
+          {"bos_token", "[CLS]"},
+          {"sep_token", "[SEP]"},
+          {"eos_token", "[SEP]"},
+          {"unk_token", "[UNK]"},
+          {"mask_token", "[MASK]"}};
+}
+
 }  // namespace
 
 std::string train_sentence_piece(const std::vector<std::string>& texts, const SentencePieceTraining& training) {
@@ -51,6 +79,22 @@ std::string train_sentence_piece(const std::vector<std::string>& texts, const Se
   const auto status = sentencepiece::SentencePieceTrainer::Train(arguments, &iterator, &model);
   if (!status.ok()) throw std::invalid_argument("sentencepiece cannot train: " + std::string(status.message()));
   return model;
+}
+
+void refuse_to_replace_tokenizer(const std::filesystem::path& directory) {
+  if (const auto found = find_sentence_piece_model(directory)) {
+    throw InputError({found->string(), {}, {}, ""},
+                     "exists already, and models may have been trained with it; name another directory");
+  }
+}
+
+void write_tokenizer_directory(const std::filesystem::path& directory, const std::string& model,
+                               SentencePieceTokenizer::Family family) {
+  refuse_to_replace_tokenizer(directory);
+  std::filesystem::create_directories(directory);
+  const bool deberta = family == SentencePieceTokenizer::Family::kDeberta;
+  dist::replace_file(directory / "tokenizer_config.json", tokenizer_config(family).dump(2) + "\n");
+  dist::replace_file(directory / (deberta ? "spm.model" : "tokenizer.model"), model);
 }
 
 }  // namespace meshfold::data

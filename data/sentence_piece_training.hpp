@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -21,5 +22,14 @@ struct SentencePieceTraining {
 /// number of threads is fixed. Throws std::invalid_argument with the library's words, such as the largest vocabulary
 /// that the texts allow.
 std::string train_sentence_piece(const std::vector<std::string>& texts, const SentencePieceTraining& training);
+
+/// Throws InputError if the directory has a SentencePiece model, which models may have been trained with.
+void refuse_to_replace_tokenizer(const std::filesystem::path& directory);
+
+/// Writes the files by which load_tokenizer() and transformers know the family of a trained model: spm.model (kDeberta)
+/// or tokenizer.model, and tokenizer_config.json. The directory is made; other files in it stay. Throws StorageError,
+/// and InputError as refuse_to_replace_tokenizer().
+void write_tokenizer_directory(const std::filesystem::path& directory, const std::string& model,
+                               SentencePieceTokenizer::Family family);
 
 }  // namespace meshfold::data

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "data/folds.hpp"
+#include "data/sentence_piece_training.hpp"
 #include "data/turns.hpp"
 #include "jobs/train/early_stopping.hpp"
 #include "jobs/train/optimizer.hpp"
@@ -59,6 +60,9 @@ struct DataSection {
 
 struct TokenizerSection {
   int max_length = 128;
+  data::SentencePieceTraining training;  ///< of train-tokenizer
+  std::vector<std::string> columns;      ///< that train-tokenizer reads; default: the text columns
+  std::string output;                    ///< directory that train-tokenizer writes; default: <run>/tokenizer
 };
 
 struct ModelSection {

@@ -105,6 +105,7 @@ const std::vector<Command>& commands() {
       {"predict", "", "predict data.test with a finished run or a plain model directory", true, kAny, {}},
       {"export", "", "write a trained model as a Hugging Face directory", true, kAny, {}},
       {"tokenize", "", "tokenize data.train and data.test into the cache, and nothing else", true, kAny, {}},
+      {"train-tokenizer", "", "train a SentencePiece tokenizer on the text columns of data.train", true, kAny, {}},
       {"status",
        "DIR",
        "what a run is doing, what is left and how long; from any other terminal",

@@ -14,6 +14,7 @@
 #include "jobs/cv/cross_validation.hpp"
 #include "jobs/error.hpp"
 #include "jobs/predict/predict.hpp"
+#include "jobs/prepare/train_tokenizer.hpp"
 #include "jobs/report/console.hpp"
 #include "jobs/report/run_state.hpp"
 #include "jobs/run_directory.hpp"
@@ -36,6 +37,7 @@ ExitCode run_job(const std::string& command, const jobs::RunConfig& config, jobs
   if (command == "train") return jobs::run_training(config, environment);
   if (command == "predict") return jobs::run_predict(config, environment);
   if (command == "export") return jobs::run_export(config, environment);
+  if (command == "train-tokenizer") return jobs::run_train_tokenizer(config, environment);
   return jobs::run_tokenize(config, environment);
 }
 

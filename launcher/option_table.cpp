@@ -15,6 +15,8 @@ constexpr const char* kFitting = "cv train";
 constexpr const char* kReading = "cv train predict tokenize";
 constexpr const char* kComputing = "cv train predict";
 constexpr const char* kModel = "cv train predict export";
+constexpr const char* kTokenizer = "train-tokenizer";
+constexpr const char* kTexts = "cv train predict tokenize train-tokenizer";
 
 // Builders, one a type. `member` is a callable from a RunConfig (const or not) to the member's reference.
 
@@ -275,11 +277,11 @@ std::vector<Option> run_options() {
 std::vector<Option> data_options() {
   using data::Turns, jobs::EmptyText;
   return {
-      text("data.train", "CSV or JSON Lines file", MEMBER(data.train), Kind::kData, "cv train tokenize",
+      text("data.train", "CSV or JSON Lines file", MEMBER(data.train), Kind::kData, "cv train tokenize train-tokenizer",
            "table to train on"),
       text("data.test", "CSV or JSON Lines file", MEMBER(data.test), Kind::kData, kReading, "table to predict"),
       text("data.id", "column name", MEMBER(data.id), Kind::kData, kReading, "column of unique ids"),
-      text("data.text", "column name", MEMBER(data.text), Kind::kData, kReading, "column of the text"),
+      text("data.text", "column name", MEMBER(data.text), Kind::kData, kTexts, "column of the text"),
       names(
           "data.texts", "column names", MEMBER(data.texts), Kind::kData, kReading,
           "several texts a row (views), one a column; the model reads each by itself and its head reads them together",
@@ -292,7 +294,7 @@ std::vector<Option> data_options() {
                 // Bars, braces and escapes; which columns there must be depends on the other options.
                 if (!value.empty()) data::parse_templates(value);
               }),
-      text("data.text_pair", "column name", MEMBER(data.text_pair), Kind::kData, kReading,
+      text("data.text_pair", "column name", MEMBER(data.text_pair), Kind::kData, kTexts,
            "column of a second segment, the same for every view"),
       choice(
           "data.turns", MEMBER(data.turns),
@@ -331,6 +333,31 @@ std::vector<Option> data_options() {
            "<run>/data"),
       integer("tokenizer.max_length", MEMBER(tokenizer.max_length), at_least(3), "tokens", Kind::kData, kReading,
               "longer texts are cut; special tokens count"),
+  };
+}
+
+/// Of train-tokenizer. Kind::kOutput: they do not touch what other commands compute.
+std::vector<Option> tokenizer_options() {
+  using Family = data::SentencePieceTokenizer::Family;
+  using Pieces = data::SentencePieceTraining::Model;
+  return {
+      names("tokenizer.columns", "column names", MEMBER(tokenizer.columns), Kind::kOutput, kTokenizer,
+            "columns whose texts the tokenizer is trained on", "data.text and data.text_pair"),
+      text("tokenizer.output", "directory", MEMBER(tokenizer.output), Kind::kOutput, kTokenizer,
+           "where the tokenizer's files are written", "<run>/tokenizer"),
+      choice("tokenizer.layout", MEMBER(tokenizer.training.family),
+             Names<Family>{{"deberta", Family::kDeberta}, {"decoder", Family::kDecoder}}, Kind::kOutput, kTokenizer,
+             "special tokens: [PAD] 0, [CLS] 1, [SEP] 2, [UNK] 3 and [MASK] after the pieces, or <pad> 0, <eos> 1, "
+             "<bos> 2, <unk> 3"),
+      choice("tokenizer.pieces", MEMBER(tokenizer.training.model),
+             Names<Pieces>{{"unigram", Pieces::kUnigram}, {"bpe", Pieces::kBpe}}, Kind::kOutput, kTokenizer,
+             "how the pieces are found"),
+      integer("tokenizer.vocabulary_size", MEMBER(tokenizer.training.vocabulary_size), at_least(5), "pieces",
+              Kind::kOutput, kTokenizer, "special tokens among them"),
+      number("tokenizer.character_coverage", MEMBER(tokenizer.training.character_coverage), between(0.9, 1), "",
+             Kind::kOutput, kTokenizer, "share of the text's characters that become pieces"),
+      flag("tokenizer.byte_fallback", MEMBER(tokenizer.training.byte_fallback), Kind::kOutput, kTokenizer,
+           "characters without a piece become bytes instead of the unknown token"),
   };
 }
 
@@ -536,8 +563,8 @@ std::vector<Option> output_options() {
 const std::vector<Option>& option_table() {
   static const std::vector<Option> table = [] {
     std::vector<Option> all;
-    for (const auto& part : {run_options(), data_options(), model_options(), training_options(), layout_options(),
-                             cv_options(), output_options()}) {
+    for (const auto& part : {run_options(), data_options(), tokenizer_options(), model_options(), training_options(),
+                             layout_options(), cv_options(), output_options()}) {
       all.insert(all.end(), part.begin(), part.end());
     }
     return all;

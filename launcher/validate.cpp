@@ -56,6 +56,7 @@ class Validation {
       need("data.train", config_.data.train, "the table to train on (CSV or JSON Lines)");
       if (config_.data.targets.empty()) need("data.targets", "", "the target columns, comma-separated");
     }
+    if (command_ == "train-tokenizer") need("data.train", config_.data.train, "the table with the texts");
     if (command_ == "predict") need("data.test", config_.data.test, "the table to predict (CSV or JSON Lines)");
     if (command_ == "tokenize" && config_.data.train.empty() && config_.data.test.empty()) {
       fault("data.train", "and data.test are not set; tokenize needs one of them");
@@ -70,7 +71,7 @@ class Validation {
   }
 
   void check_files() {
-    const bool reads_training = fits() || command_ == "tokenize";
+    const bool reads_training = fits() || command_ == "tokenize" || command_ == "train-tokenizer";
     if (reads_training) need_file("data.train", config_.data.train);
     if (reads_training || command_ == "predict") need_file("data.test", config_.data.test);
     if (command_ == "cv") need_file("data.sample_submission", config_.data.sample_submission);

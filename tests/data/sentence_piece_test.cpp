@@ -145,6 +145,28 @@ TEST_F(SentencePieceTrainingTest, HashesTellApartModelAndFamily) {
   EXPECT_NE(as_deberta, SentencePieceTokenizer(file, Family::kDeberta).hash());
 }
 
+TEST_F(SentencePieceTrainingTest, WritesDirectoriesThatNameTheirFamilyAndKeepsWhatIsThere) {
+  SentencePieceTraining decoder;
+  decoder.family = Family::kDecoder;
+  decoder.vocabulary_size = 26;
+  const auto deberta_model = train_sentence_piece(small_corpus(), {.vocabulary_size = 26});
+  const auto first = directory_.path() / "new" / "deberta", second = directory_.path() / "decoder";
+
+  write_tokenizer_directory(first, deberta_model, Family::kDeberta);
+  write_tokenizer_directory(second, train_sentence_piece(small_corpus(), decoder), Family::kDecoder);
+
+  EXPECT_EQ(load_tokenizer(first)->name(), "sentencepiece(DeBERTa)");
+  EXPECT_EQ(load_tokenizer(second)->name(), "sentencepiece(decoder)");
+  EXPECT_EQ(load_tokenizer(first)->vocabulary_size(), 27u);
+  try {
+    write_tokenizer_directory(first, "another", Family::kDecoder);
+    FAIL() << "replaced a tokenizer";
+  } catch (const InputError& error) {
+    EXPECT_NE(std::string(error.what()).find("spm.model: exists already"), std::string::npos) << error.what();
+  }
+  EXPECT_EQ(load_tokenizer(first)->name(), "sentencepiece(DeBERTa)");
+}
+
 class SentencePieceFiles : public SentencePieceTrainingTest {
  protected:
   void write(const char* name, std::string_view text) {

@@ -77,6 +77,20 @@ class Commands(harness.EndToEnd):
         self.assert_done(run(2, "cv", *self.settings(self.scratch / "after", data__cache=cache, training__epochs=1)))
         self.assertEqual(files, {path: path.stat().st_mtime_ns for path in cache.glob("*.h5")})
 
+    def test_trains_a_tokenizer_that_a_second_run_gives_again_and_never_replaces(self):
+        def train(directory, ranks=1, **changes):
+            return run(ranks, "train-tokenizer", *self.settings(directory, tokenizer__vocabulary_size=300, **changes))
+
+        first, second = self.scratch / "tokenizer-1", self.scratch / "tokenizer-2"
+        result = train(first)
+        self.assert_done(result)
+        self.assertIn("301 tokens", result.stdout)
+        self.assert_done(train(second))
+        self.assertEqual((first / "tokenizer/spm.model").read_bytes(), (second / "tokenizer/spm.model").read_bytes())
+        self.assert_one_line(train(first), 3, "tokenizer/spm.model", "exists already")
+        self.assert_one_line(train(self.scratch / "tokenizer-3", tokenizer__vocabulary_size=100000), 2, "tokenizer.vocabulary_size = 100000")
+        self.assert_one_line(train(self.scratch / "tokenizer-4", ranks=2), 2, "without mpirun")
+
     def test_gives_the_same_loss_curve_on_any_number_of_ranks(self):
         def losses(ranks, **changes):
             directory = self.scratch / f"curve-{ranks}-{len(changes)}"

@@ -1,14 +1,16 @@
-"""Texts and the ids that Python's sentencepiece gives them: for a unigram model with DeBERTa's layout and a BPE model with byte fallback, both
-trained here, and for the real tokenizers of Gemma and Mistral."""
+"""Texts and the ids that Python's sentencepiece gives them: for a unigram model with DeBERTa's layout that `meshfold train-tokenizer` trained, a
+BPE model with byte fallback trained here, and the real tokenizers of Gemma and Mistral."""
 import csv
 import json
 import os
 import random
 import re
 import shutil
+import subprocess
 import sys
 
 import sentencepiece
+import transformers
 
 from binary import OracleFile
 from tokenizer import random_texts
@@ -35,6 +37,34 @@ def train(directory, model_type, texts, **options):
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(texts), model_writer=open(os.path.join(directory, "spm.model"), "wb"), model_type=model_type,
         num_threads=2, minloglevel=2, **options)
+
+
+def train_tokenizer(directory, english, ukrainian, vocabulary_size):
+    """With our own command, on two columns of a table."""
+    shutil.rmtree(directory, ignore_errors=True)
+    os.makedirs(directory)
+    table = os.path.join(directory, "texts.csv")
+    with open(table, "w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("english", "ukrainian"), *zip(english, ukrainian, strict=True)])
+    settings = {"data.train": table, "tokenizer.columns": "english,ukrainian", "tokenizer.output": directory,
+                "tokenizer.vocabulary_size": vocabulary_size, "tokenizer.character_coverage": 0.999}
+    subprocess.run([os.environ["MESHFOLD_BINARY"], "train-tokenizer", "--run", os.path.join(directory, "run"),
+                    *(word for key, value in settings.items() for word in ("--set", f"{key}={value}"))], check=True)
+
+
+def check_with_transformers(directory, pieces, texts):
+    """transformers reads the directory as DeBERTa's. It breaks ties between segmentations of equal score in another order."""
+    tokenizer = transformers.AutoTokenizer.from_pretrained(directory)
+    assert type(tokenizer).__name__.startswith("DebertaV2Tokenizer"), type(tokenizer)
+    special = {"[PAD]": 0, "[CLS]": 1, "[SEP]": 2, "[UNK]": 3, "[MASK]": pieces.vocab_size()}
+    assert {token: tokenizer.convert_tokens_to_ids(token) for token in special} == special
+    assert len(tokenizer) == pieces.vocab_size() + 1
+    same = 0
+    for text in texts:
+        ids, expected = tokenizer(text)["input_ids"], [1, *pieces.encode(text), 2]
+        assert sorted(ids) == sorted(expected), text
+        same += ids == expected
+    assert same >= 0.99 * len(texts), same
 
 
 def processor(file):
@@ -69,10 +99,9 @@ def main(directory):
     texts = real + list(random_texts(3000)) + ["", " ", "\n\t", "\u3000", "▁", "▁▁a", "\x00", "a\x00b", "[CLS]", "[MASK][MASK]"]
 
     deberta = os.path.join(directory, "deberta")
-    train(deberta, "unigram", real[::2], vocab_size=4000, character_coverage=0.999, pad_id=0, pad_piece="[PAD]", bos_id=1,
-          bos_piece="[CLS]", eos_id=2, eos_piece="[SEP]", unk_id=3, unk_piece="[UNK]")
-    write_config(deberta, "DebertaV2Tokenizer")
+    train_tokenizer(deberta, real[:2500], real[2500:5000], 4000)
     pieces = processor(os.path.join(deberta, "spm.model"))
+    check_with_transformers(deberta, pieces, real[:1000])
     write_ids(deberta + ".bin", texts, lambda text: encode_between_special_tokens(pieces, text))
 
     bytes_too = os.path.join(directory, "bpe_bytes")
