@@ -1,4 +1,5 @@
-// Shapes: L tokens of one input, D width of one head, P row stride of the scores (L rounded up to 8 draws of dropout).
+// Shapes: L tokens of one input, B queries of one strip, D width of one head padded to whole vectors, P row stride of
+// the scores: L padded to whole vectors. Padding holds zeros, in scores a probability of zero.
 #include "models/ops/attention.hpp"
 
 #include <ATen/ATen.h>
@@ -7,13 +8,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <stdexcept>
 #include <string>
-#include <vector>
 
+#include "models/ops/aligned_buffer.hpp"
 #include "models/ops/autograd.hpp"
 #include "models/ops/dropout.hpp"
-#include "models/ops/head_rows.hpp"
 #include "models/ops/instruction_set.hpp"
 #include "models/ops/matmul.hpp"
 #include "models/ops/relative_slots.hpp"
@@ -22,27 +23,16 @@
 namespace meshfold::models::ops {
 namespace {
 
+/// Scores are held for so many queries at a time, so memory grows with the length, not with its square.
+constexpr std::int64_t kStripQueries = 32;
+
+/// Rows of scratch come in whole cache lines.
+std::int64_t padded_columns(std::int64_t columns) { return (columns + 15) / 16 * 16; }
+
 struct Shape {
   std::int64_t tokens, width, num_heads, head_width;
   float scale;
-};
-
-/// Scratch of one thread, for the longest input.
-class Scratch {
- public:
-  Scratch(std::int64_t longest, std::int64_t head_width, int num_rows, int num_squares)
-      : row_elements_(longest * head_width),
-        square_elements_(longest * Dropout::padded_width(longest)),
-        num_rows_(num_rows),
-        data_(num_rows * row_elements_ + num_squares * square_elements_) {}
-
-  float* rows(int i) { return data_.data() + i * row_elements_; }                                   ///< [L, D]
-  float* square(int i) { return data_.data() + num_rows_ * row_elements_ + i * square_elements_; }  ///< [L, P]
-
- private:
-  std::int64_t row_elements_, square_elements_;
-  int num_rows_;
-  std::vector<float> data_;
+  std::int64_t padded_head_width() const { return padded_columns(head_width); }
 };
 
 /// One input and head.
@@ -51,45 +41,106 @@ struct Task {
   std::uint32_t philox_row;
 };
 
-template <typename T>
-void gather(const T* source, std::int64_t source_stride, const Task& task, std::int64_t head_width, float* out) {
-  gather_rows(source + task.first * source_stride + task.head * head_width, source_stride, task.length, head_width,
-              out);
-}
+/// Scratch of one thread, for the longest input: matrices [L, D] (or [D, P]) and strips [B, P].
+class Scratch {
+ public:
+  Scratch(std::int64_t longest, const Shape& shape, int num_matrices, int num_strips)
+      : matrix_elements_(padded_columns(longest) * shape.padded_head_width()),
+        strip_elements_(kStripQueries * padded_columns(longest)),
+        num_matrices_(num_matrices),
+        data_(num_matrices * matrix_elements_ + num_strips * strip_elements_) {}
 
+  float* matrix(int i) { return data_.data() + i * matrix_elements_; }
+  float* strip(int i) { return data_.data() + num_matrices_ * matrix_elements_ + i * strip_elements_; }
+
+ private:
+  std::int64_t matrix_elements_, strip_elements_;
+  int num_matrices_;
+  AlignedBuffer<float> data_;
+};
+
+/// A head's columns of one input: rows of `stride` elements.
 template <typename T>
-void scatter(const float* in, const Task& task, std::int64_t head_width, T* target, std::int64_t target_stride) {
-  scatter_rows(in, task.length, head_width, target + task.first * target_stride + task.head * head_width,
-               target_stride);
-}
+struct HeadRows {
+  T* data;
+  std::int64_t length, stride, width, padded_width;
+};
+
+struct GatherKernel {
+  /// out [L, D] = factor x rows.
+  template <typename T>
+  [[gnu::always_inline]] static void run(const HeadRows<T>& rows, float factor, float* const& out) {
+    for (std::int64_t t = 0; t < rows.length; ++t) {
+      const T* row = rows.data + t * rows.stride;
+      float* target = out + t * rows.padded_width;
+      for (std::int64_t i = 0; i < rows.width; ++i) target[i] = static_cast<float>(row[i]) * factor;
+      for (std::int64_t i = rows.width; i < rows.padded_width; ++i) target[i] = 0.0F;
+    }
+  }
+};
+
+struct GatherTransposedKernel {
+  /// out [D, P] = rows^T.
+  template <typename T>
+  [[gnu::always_inline]] static void run(const HeadRows<T>& rows, std::int64_t stride, float* const& out) {
+    for (std::int64_t i = 0; i < rows.width; ++i) {
+      float* target = out + i * stride;
+      for (std::int64_t t = 0; t < rows.length; ++t) target[t] = static_cast<float>(rows.data[t * rows.stride + i]);
+      for (std::int64_t t = rows.length; t < stride; ++t) target[t] = 0.0F;
+    }
+  }
+};
+
+struct ScatterKernel {
+  /// rows = factor x in [L, D].
+  template <typename T>
+  [[gnu::always_inline]] static void run(const float* const& in, float factor, const HeadRows<T>& rows) {
+    for (std::int64_t t = 0; t < rows.length; ++t) {
+      T* row = rows.data + t * rows.stride;
+      for (std::int64_t i = 0; i < rows.width; ++i) row[i] = static_cast<T>(in[t * rows.padded_width + i] * factor);
+    }
+  }
+};
+
+/// Some queries against all keys.
+struct Strip {
+  float* scores;             ///< [B, P]
+  const float* multipliers;  ///< dropout [B, P], or null
+  std::int64_t num_queries, length, stride;
+};
 
 struct SoftmaxKernel {
-  /// scores [L, P] become probabilities; log_sum_exp [L]. Columns from L to P are set to zero.
-  [[gnu::always_inline]] static void run(float* const& scores, std::int64_t length, std::int64_t stride,
-                                         float* const& log_sum_exp) {
-    for (std::int64_t q = 0; q < length; ++q) log_sum_exp[q] = softmax_row(scores + q * stride, length, stride);
-  }
-};
-
-struct ProbabilityKernel {
-  [[gnu::always_inline]] static void run(float* const& scores, std::int64_t length, std::int64_t stride,
-                                         const float* const& log_sum_exp) {
-    for (std::int64_t q = 0; q < length; ++q) probability_row(scores + q * stride, length, stride, log_sum_exp[q]);
-  }
-};
-
-struct MultiplyKernel {
-  [[gnu::always_inline]] static void run(const float* const& a, const float* const& b, std::int64_t count,
-                                         float* const& out) {
-    for (std::int64_t i = 0; i < count; ++i) out[i] = a[i] * b[i];
+  /// Scores become probabilities times multipliers; log_sum_exp [B].
+  [[gnu::always_inline]] static void run(const Strip& strip, float* const& log_sum_exp) {
+    for (std::int64_t q = 0; q < strip.num_queries; ++q) {
+      float* row = strip.scores + q * strip.stride;
+      log_sum_exp[q] = softmax_row(row, strip.length, strip.stride);
+      if (!strip.multipliers) continue;
+      const float* multipliers = strip.multipliers + q * strip.stride;
+      for (std::int64_t k = 0; k < strip.stride; ++k) row[k] *= multipliers[k];
+    }
   }
 };
 
 struct SoftmaxGradientKernel {
-  [[gnu::always_inline]] static void run(const float* const& probabilities, std::int64_t length, std::int64_t stride,
-                                         float* const& gradient) {
-    for (std::int64_t q = 0; q < length; ++q)
-      softmax_gradient_row(probabilities + q * stride, stride, gradient + q * stride);
+  /// `gradient` [B, P], of the dropped-out probabilities, becomes that of the scores; `weights` [B, P] receives the
+  /// dropped-out probabilities and may be the multipliers. The softmax is made again from the scores and the
+  /// log-sum-exp of forward.
+  [[gnu::always_inline]] static void run(const Strip& strip, const float* const& log_sum_exp, float* const& gradient,
+                                         float* const& weights) {
+    for (std::int64_t q = 0; q < strip.num_queries; ++q) {
+      const std::int64_t place = q * strip.stride;
+      float *p = strip.scores + place, *g = gradient + place, *w = weights + place;
+      probability_row(p, strip.length, strip.stride, log_sum_exp[q]);
+      if (strip.multipliers) {
+        const float* multipliers = strip.multipliers + place;
+        for (std::int64_t k = 0; k < strip.stride; ++k) g[k] *= multipliers[k];
+        for (std::int64_t k = 0; k < strip.stride; ++k) w[k] = p[k] * multipliers[k];
+      } else {
+        std::memcpy(w, p, static_cast<std::size_t>(strip.stride) * sizeof(float));
+      }
+      softmax_gradient_row(p, strip.stride, g);
+    }
   }
 };
 
@@ -105,22 +156,41 @@ Shape shape_of(const at::Tensor& qkv, std::int64_t num_heads) {
 
 /// work(task, scratch) for every input and head, in parallel.
 template <typename Work>
-void for_each_task(const PackedInput& input, const Shape& shape, int num_rows, int num_squares, const Work& work) {
+void for_each_task(const PackedInput& input, const Shape& shape, int num_matrices, int num_strips, const Work& work) {
   const std::int64_t longest = longest_input(input);
   at::parallel_for(0, input.num_inputs() * shape.num_heads, 1, [&](std::int64_t begin, std::int64_t end) {
-    Scratch scratch(longest, shape.head_width, num_rows, num_squares);
+    Scratch scratch(longest, shape, num_matrices, num_strips);
     for (std::int64_t i = begin; i < end; ++i) {
       const std::int64_t s = i / shape.num_heads;
       const std::int64_t first = input.cu_seqlens[s], length = input.cu_seqlens[s + 1] - first;
       if (length == 0) continue;
-      work(Task{first, length, i % shape.num_heads, Dropout::padded_width(length), input.philox_rows[s]}, scratch);
+      work(Task{first, length, i % shape.num_heads, padded_columns(length), input.philox_rows[s]}, scratch);
     }
   });
 }
 
-void draw_mask(const Dropout& dropout, const Task& task, float* mask) {
-  dropout.fill(task.philox_row, static_cast<std::uint32_t>(dropout.first_head() + task.head) << 20, task.length,
-               task.length, mask);
+/// The columns of `part` (0 query, 1 key, 2 value; 0 of an output) of one task.
+template <typename T>
+HeadRows<T> head_rows(T* data, const Shape& shape, const Task& task, std::int64_t part, std::int64_t num_parts) {
+  const std::int64_t stride = num_parts * shape.width;
+  return {data + task.first * stride + part * shape.width + task.head * shape.head_width, task.length, stride,
+          shape.head_width, shape.padded_head_width()};
+}
+
+/// Rows first .. first + count - 1.
+template <typename T>
+HeadRows<T> some(HeadRows<T> rows, std::int64_t first, std::int64_t count) {
+  rows.data += first * rows.stride;
+  rows.length = count;
+  return rows;
+}
+
+/// multipliers [count, P] of the queries from `first` on; null without dropout.
+const float* draw(const Dropout& dropout, const Task& task, std::int64_t first, std::int64_t count, float* out) {
+  if (!dropout.active()) return nullptr;
+  const auto row = static_cast<std::uint32_t>((dropout.first_head() + task.head) << 20 | first);
+  dropout.fill(task.philox_row, row, count, task.stride, out);
+  return out;
 }
 
 template <typename T>
@@ -130,21 +200,22 @@ void forward_typed(const at::Tensor& qkv, const Shape& shape, const Dropout& dro
   T* output = result.output.mutable_data_ptr<T>();
   float* log_sum_exp = result.log_sum_exp.mutable_data_ptr<float>();
   for_each_task(input, shape, 4, 2, [&](const Task& task, Scratch& scratch) {
-    float *q = scratch.rows(0), *k = scratch.rows(1), *v = scratch.rows(2), *o = scratch.rows(3);
-    float *p = scratch.square(0), *mask = scratch.square(1);
-    const std::int64_t L = task.length, P = task.stride, D = shape.head_width;
-    gather(source, 3 * shape.width, task, D, q);
-    gather(source + shape.width, 3 * shape.width, task, D, k);
-    gather(source + 2 * shape.width, 3 * shape.width, task, D, v);
-    multiply_small(Transpose::kNo, Transpose::kYes, L, L, D, shape.scale, q, D, k, D, p, P);
-    float* const statistics = log_sum_exp + task.head * shape.tokens + task.first;
-    run_kernel<SoftmaxKernel>(p, L, P, statistics);
-    if (dropout.active()) {
-      draw_mask(dropout, task, mask);
-      run_kernel<MultiplyKernel>(p, mask, L * P, p);
+    float *q = scratch.matrix(0), *k_transposed = scratch.matrix(1), *v = scratch.matrix(2), *o = scratch.matrix(3);
+    float* scores = scratch.strip(0);
+    const std::int64_t L = task.length, P = task.stride, D = shape.padded_head_width();
+    run_kernel<GatherKernel>(head_rows(source, shape, task, 0, 3), shape.scale, q);
+    run_kernel<GatherTransposedKernel>(head_rows(source, shape, task, 1, 3), P, k_transposed);
+    run_kernel<GatherKernel>(head_rows(source, shape, task, 2, 3), 1.0F, v);
+    float* statistics = log_sum_exp + task.head * shape.tokens + task.first;
+    for (std::int64_t first = 0; first < L; first += kStripQueries) {
+      const std::int64_t count = std::min(kStripQueries, L - first);
+      multiply_small(Transpose::kNo, Transpose::kNo, count, P, shape.head_width, 1.0F, q + first * D, D, k_transposed,
+                     P, scores, P);
+      const Strip strip{scores, draw(dropout, task, first, count, scratch.strip(1)), count, L, P};
+      run_kernel<SoftmaxKernel>(strip, statistics + first);
+      multiply_small(Transpose::kNo, Transpose::kNo, count, D, L, 1.0F, scores, P, v, D, o + first * D, D);
     }
-    multiply_small(Transpose::kNo, Transpose::kNo, L, D, L, 1.0F, p, P, v, D, o, D);
-    scatter(o, task, D, output, shape.width);
+    run_kernel<ScatterKernel>(static_cast<const float*>(o), 1.0F, head_rows(output, shape, task, 0, 1));
   });
 }
 
@@ -154,39 +225,38 @@ void backward_typed(const at::Tensor& dy, const at::Tensor& qkv, const at::Tenso
   const T *source = qkv.const_data_ptr<T>(), *output_gradient = dy.const_data_ptr<T>();
   const float* all_statistics = log_sum_exp.const_data_ptr<float>();
   T* target = gradient.mutable_data_ptr<T>();
-  for_each_task(input, shape, 5, 4, [&](const Task& task, Scratch& scratch) {
-    float *q = scratch.rows(0), *k = scratch.rows(1), *v = scratch.rows(2), *go = scratch.rows(3),
-          *result = scratch.rows(4);
-    float *p = scratch.square(0), *mask = scratch.square(1), *dropped = scratch.square(2), *gp = scratch.square(3);
-    const std::int64_t L = task.length, P = task.stride, D = shape.head_width, W = shape.width;
-    gather(source, 3 * W, task, D, q);
-    gather(source + W, 3 * W, task, D, k);
-    gather(source + 2 * W, 3 * W, task, D, v);
-    gather(output_gradient, W, task, D, go);
-    multiply_small(Transpose::kNo, Transpose::kYes, L, L, D, shape.scale, q, D, k, D, p, P);
+  for_each_task(input, shape, 8, 3, [&](const Task& task, Scratch& scratch) {
+    float *q = scratch.matrix(0), *k = scratch.matrix(1), *k_transposed = scratch.matrix(2),
+          *v_transposed = scratch.matrix(3), *go = scratch.matrix(4), *gq = scratch.matrix(5), *gk = scratch.matrix(6),
+          *gv = scratch.matrix(7);
+    float *scores = scratch.strip(0), *weights = scratch.strip(1), *gs = scratch.strip(2);
+    const std::int64_t L = task.length, P = task.stride, W = shape.head_width, D = shape.padded_head_width();
+    run_kernel<GatherKernel>(head_rows(source, shape, task, 0, 3), shape.scale, q);
+    run_kernel<GatherKernel>(head_rows(source, shape, task, 1, 3), 1.0F, k);
+    run_kernel<GatherTransposedKernel>(head_rows(source, shape, task, 1, 3), P, k_transposed);
+    run_kernel<GatherTransposedKernel>(head_rows(source, shape, task, 2, 3), P, v_transposed);
+    run_kernel<GatherKernel>(head_rows(output_gradient, shape, task, 0, 1), 1.0F, go);
     const float* const statistics = all_statistics + task.head * shape.tokens + task.first;
-    run_kernel<ProbabilityKernel>(p, L, P, statistics);
-    std::fill(gp, gp + L * P, 0.0F);
-    multiply_small(Transpose::kNo, Transpose::kYes, L, L, D, 1.0F, go, D, v, D, gp, P);
-    const float* weights = p;
-    if (dropout.active()) {
-      draw_mask(dropout, task, mask);
-      run_kernel<MultiplyKernel>(p, mask, L * P, dropped);
-      run_kernel<MultiplyKernel>(gp, mask, L * P, gp);
-      weights = dropped;
+    for (std::int64_t first = 0; first < L; first += kStripQueries) {
+      const std::int64_t count = std::min(kStripQueries, L - first);
+      const auto multiply_or_add = first == 0 ? multiply_small : multiply_add_small;
+      const float *q_strip = q + first * D, *go_strip = go + first * D;
+      multiply_small(Transpose::kNo, Transpose::kNo, count, P, W, 1.0F, q_strip, D, k_transposed, P, scores, P);
+      multiply_small(Transpose::kNo, Transpose::kNo, count, P, W, 1.0F, go_strip, D, v_transposed, P, gs, P);
+      const Strip strip{scores, draw(dropout, task, first, count, weights), count, L, P};
+      run_kernel<SoftmaxGradientKernel>(strip, statistics + first, gs, weights);
+      multiply_or_add(Transpose::kYes, Transpose::kNo, L, D, count, 1.0F, weights, P, go_strip, D, gv, D);
+      multiply_small(Transpose::kNo, Transpose::kNo, count, D, L, 1.0F, gs, P, k, D, gq + first * D, D);
+      multiply_or_add(Transpose::kYes, Transpose::kNo, L, D, count, 1.0F, gs, P, q_strip, D, gk, D);
     }
-    multiply_small(Transpose::kYes, Transpose::kNo, L, D, L, 1.0F, weights, P, go, D, result, D);
-    scatter(result, task, D, target + 2 * W, 3 * W);
-    run_kernel<SoftmaxGradientKernel>(p, L, P, gp);
-    multiply_small(Transpose::kNo, Transpose::kNo, L, D, L, shape.scale, gp, P, k, D, result, D);
-    scatter(result, task, D, target, 3 * W);
-    multiply_small(Transpose::kYes, Transpose::kNo, L, D, L, shape.scale, gp, P, q, D, result, D);
-    scatter(result, task, D, target + W, 3 * W);
+    // q was scaled when it was gathered, so gk is complete.
+    run_kernel<ScatterKernel>(static_cast<const float*>(gq), shape.scale, head_rows(target, shape, task, 0, 3));
+    run_kernel<ScatterKernel>(static_cast<const float*>(gk), 1.0F, head_rows(target, shape, task, 1, 3));
+    run_kernel<ScatterKernel>(static_cast<const float*>(gv), 1.0F, head_rows(target, shape, task, 2, 3));
   });
 }
 
 }  // namespace
-
 AttentionResult attention_forward(const at::Tensor& qkv, std::int64_t num_heads, const DropoutSite& site,
                                   const PackedInput& input, const ForwardContext& context) {
   const Shape shape = shape_of(qkv, num_heads);

@@ -3,9 +3,6 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <cstdlib>
-#include <memory>
-#include <new>
 
 /// Operands of bf16 products, cut and ordered as the dot-product instructions read them. Two neighbours along the
 /// summed dim make a *pair*, one 32-bit lane. A *panel* holds kPanelColumns columns of the right operand: pair after
@@ -16,23 +13,6 @@ inline constexpr std::int64_t kPanelColumns = 48;  ///< three vectors
 inline constexpr std::int64_t kTileRows = 8;       ///< 8 x 48 sums fill 24 of the 32 registers
 
 inline std::int64_t num_panels(std::int64_t columns) { return (columns + kPanelColumns - 1) / kPanelColumns; }
-
-/// Uninitialised memory that starts at a cache line.
-class PairBuffer {
- public:
-  explicit PairBuffer(std::int64_t num_pairs)
-      : pairs_(static_cast<std::uint32_t*>(
-            std::aligned_alloc(64, (static_cast<std::size_t>(num_pairs) * sizeof(std::uint32_t) / 64 + 1) * 64))) {
-    if (!pairs_) throw std::bad_alloc();
-  }
-  std::uint32_t* data() const { return pairs_.get(); }
-
- private:
-  struct Free {
-    void operator()(std::uint32_t* pairs) const { std::free(pairs); }
-  };
-  std::unique_ptr<std::uint32_t, Free> pairs_;
-};
 
 /// A matrix of bf16 in rows of `stride` elements.
 struct Bf16Matrix {

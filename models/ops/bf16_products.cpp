@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "models/ops/activation_math.hpp"
+#include "models/ops/aligned_buffer.hpp"
 #include "models/ops/bf16_panels.hpp"
 #include "models/ops/instruction_set.hpp"
 
@@ -191,7 +192,7 @@ template <typename Pack, typename Store>
 void multiply(const Bf16Matrix& left, std::int64_t columns, const Pack& pack, const Store& store) {
   const std::int64_t num_pairs = left.columns / 2, num_parts = (left.rows + kRowsPerTask - 1) / kRowsPerTask;
   at::parallel_for(0, num_panels(columns) * num_parts, 1, [&](std::int64_t begin, std::int64_t end) {
-    const PairBuffer panel(num_pairs * kPanelColumns);
+    const AlignedBuffer<std::uint32_t> panel(num_pairs * kPanelColumns);
     std::int64_t packed = -1;
     for (std::int64_t task = begin; task < end; ++task) {
       const std::int64_t column = task / num_parts * kPanelColumns, part = task % num_parts;
@@ -214,7 +215,7 @@ constexpr std::int64_t kRowsPerSum = 4096;
 /// sum = beta sum + dy^T x over at most kRowsPerSum rows.
 void add_weight_gradient(const Bf16Matrix& dy, const Bf16Matrix& x, const AddToSum& store) {
   const std::int64_t num_pairs = (dy.rows + 1) / 2, num_groups = (dy.columns + kLeftColumns - 1) / kLeftColumns;
-  const PairBuffer left(num_groups * kLeftColumns * num_pairs);
+  const AlignedBuffer<std::uint32_t> left(num_groups * kLeftColumns * num_pairs);
   at::parallel_for(0, num_groups, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t group = begin; group < end; ++group) {
       pack_left_transposed(dy, group * kLeftColumns, left.data() + group * kLeftColumns * num_pairs);
@@ -222,7 +223,7 @@ void add_weight_gradient(const Bf16Matrix& dy, const Bf16Matrix& x, const AddToS
   });
   const std::int64_t num_parts = (dy.columns + kRowsPerTask - 1) / kRowsPerTask;
   at::parallel_for(0, num_panels(x.columns) * num_parts, 1, [&](std::int64_t begin, std::int64_t end) {
-    const PairBuffer panel(num_pairs * kPanelColumns);
+    const AlignedBuffer<std::uint32_t> panel(num_pairs * kPanelColumns);
     std::int64_t packed = -1;
     for (std::int64_t task = begin; task < end; ++task) {
       const std::int64_t column = task / num_parts * kPanelColumns, part = task % num_parts;

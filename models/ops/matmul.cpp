@@ -5,6 +5,7 @@
 #include "models/ops/activation.hpp"
 #include "models/ops/bf16_products.hpp"
 #include "models/ops/instruction_set.hpp"
+#include "models/ops/small_products_avx512.hpp"
 
 // The Fortran interface of the BLAS inside LibTorch; no public LibTorch call multiplies raw buffers, and at::bmm costs
 // 5 us a call.
@@ -35,6 +36,9 @@ at::Tensor multiply(const at::Tensor& a, const at::Tensor& b, at::ScalarType res
 void small_product(Transpose transpose_a, Transpose transpose_b, std::int64_t m, std::int64_t n, std::int64_t k,
                    float alpha, const float* a, std::int64_t lda, const float* b, std::int64_t ldb, float beta,
                    float* c, std::int64_t ldc) {
+  if (has_avx512()) {
+    return kernels::multiply_avx512({transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, c, ldc, beta != 0.0F});
+  }
   const char op_a = transpose_a == Transpose::kYes ? 'T' : 'N', op_b = transpose_b == Transpose::kYes ? 'T' : 'N';
   const int rows = static_cast<int>(m), columns = static_cast<int>(n), inner = static_cast<int>(k);
   const int stride_a = static_cast<int>(lda), stride_b = static_cast<int>(ldb), stride_c = static_cast<int>(ldc);

@@ -38,7 +38,8 @@ void add_weight_gradient(at::Tensor sum, Before before, const at::Tensor& dy, co
 
 enum class Transpose { kNo, kYes };
 
-/// Row-major C[m, n] = alpha op(A) op(B) on one small matrix, by LibTorch's sgemm; ld*: elements from row to row.
+/// Row-major C[m, n] = alpha op(A) op(B) on small matrices in the caller's thread, by our own kernel with AVX-512, else
+/// by LibTorch's sgemm; ld*: elements from row to row.
 void multiply_small(Transpose transpose_a, Transpose transpose_b, std::int64_t m, std::int64_t n, std::int64_t k,
                     float alpha, const float* a, std::int64_t lda, const float* b, std::int64_t ldb, float* c,
                     std::int64_t ldc);

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <limits>
 
 #include "models/ops/vector_math.hpp"
 
@@ -9,22 +10,24 @@
 /// scores and are padded to `stride`, a multiple of kLanes.
 namespace meshfold::models::ops {
 
+/// A score whose probability is zero; with it in the padding, loops run over whole vectors.
+inline constexpr float kNoScore = std::numeric_limits<float>::lowest();
+
 /// Scores become probabilities, the padding zero. Returns the log-sum-exp.
 [[gnu::always_inline]] inline float softmax_row(float* row, std::int64_t length, std::int64_t stride) {
-  float largest = row[0];
-  for (std::int64_t k = 1; k < length; ++k) largest = row[k] > largest ? row[k] : largest;
-  for (std::int64_t k = 0; k < length; ++k) row[k] = exp_approximate(row[k] - largest);
-  for (std::int64_t k = length; k < stride; ++k) row[k] = 0.0F;
+  for (std::int64_t k = length; k < stride; ++k) row[k] = kNoScore;
+  const float largest = largest_of(row, stride);
+  for (std::int64_t k = 0; k < stride; ++k) row[k] = exp_approximate(row[k] - largest);
   const float sum = sum_of(row, stride), inverse = 1.0F / sum;
-  for (std::int64_t k = 0; k < length; ++k) row[k] *= inverse;
+  for (std::int64_t k = 0; k < stride; ++k) row[k] *= inverse;
   return largest + std::log(sum);
 }
 
 /// The probabilities again, from the log-sum-exp of forward.
 [[gnu::always_inline]] inline void probability_row(float* row, std::int64_t length, std::int64_t stride,
                                                    float log_sum_exp) {
-  for (std::int64_t k = 0; k < length; ++k) row[k] = exp_approximate(row[k] - log_sum_exp);
-  for (std::int64_t k = length; k < stride; ++k) row[k] = 0.0F;
+  for (std::int64_t k = length; k < stride; ++k) row[k] = kNoScore;
+  for (std::int64_t k = 0; k < stride; ++k) row[k] = exp_approximate(row[k] - log_sum_exp);
 }
 
 /// gradient = probabilities * (gradient - <gradient, probabilities> / sum of probabilities). The sum is 1 but for the

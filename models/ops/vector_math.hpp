@@ -47,6 +47,20 @@ inline constexpr std::int64_t kLanes = 8;
   return x < 0.0F ? half_tail : 1.0F - half_tail;
 }
 
+[[gnu::always_inline]] inline float largest_of(const float* a, std::int64_t padded) {
+  typedef float Vector __attribute__((vector_size(kLanes * sizeof(float))));
+  Vector largest;
+  std::memcpy(&largest, a, sizeof largest);
+  for (std::int64_t i = kLanes; i < padded; i += kLanes) {
+    Vector x;
+    std::memcpy(&x, a + i, sizeof x);
+    largest = x > largest ? x : largest;
+  }
+  float result = largest[0];
+  for (int lane = 1; lane < kLanes; ++lane) result = largest[lane] > result ? largest[lane] : result;
+  return result;
+}
+
 /// Sum of a padded row in a fixed order: eight lanes, then a tree.
 [[gnu::always_inline]] inline float sum_of_products(const float* a, const float* b, std::int64_t padded) {
   typedef float Vector __attribute__((vector_size(kLanes * sizeof(float))));

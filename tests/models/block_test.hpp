@@ -70,7 +70,7 @@ class BlockTest : public testing::TestWithParam<Setting> {
  protected:
   void SetUp() override {
     at::manual_seed(21);
-    input_ = pack_of({1, 7, 8, 9, 25, 70, 3});
+    input_ = pack_of({1, 7, 8, 9, 25, 70, 3, 33});
     limit_ = std::make_unique<InstructionLimit>(GetParam().highest);
     if (GetParam().highest != InstructionSet::kAvx512Bf16 && instruction_set() != GetParam().highest) {
       GTEST_SKIP() << "this CPU has no such instructions";

@@ -121,10 +121,12 @@ TEST_P(Ops, DropoutRowsMultipliesOutputAndGradientByOneMask) {
 
 INSTANTIATE_TEST_SUITE_P(Settings, Ops, settings(), name_of);
 
-/// Everything that the kernels compute for a pack, forward and backward, without the matrix products of linear layers.
-std::vector<at::Tensor> all_kernels() {
+PackedInput pack_for_bits() { return pack_of({90, 1, 33, 64, 25, 25, 12}); }
+
+/// What the element-wise kernels compute for a pack, forward and backward.
+std::vector<at::Tensor> elementwise_kernels() {
   at::manual_seed(4);
-  const PackedInput input = pack_of({90, 1, 33, 64, 25, 25, 12});
+  const PackedInput input = pack_for_bits();
   const std::int64_t tokens = input.num_tokens(), width = 40;
   std::int64_t offset = 0;
   const auto parameter = [&](at::IntArrayRef shape) {
@@ -136,13 +138,12 @@ std::vector<at::Tensor> all_kernels() {
                                         parameter({width})};
   Gradients gradients;
   const ForwardContext context{Mode::kTraining, kDraws, &gradients};
-  const at::Tensor qkv = at::randn({tokens, 3 * width}).set_requires_grad(true);
+  const at::Tensor mixed = at::randn({tokens, width}).set_requires_grad(true);
 
   const at::Tensor embedded = embed(input, p[0], p[1], p[2], p[3], p[4], kEpsilon, {0.1, 0}, context);
-  const at::Tensor mixed = attention(qkv, 5, {0.1, 0}, input, context);
   const at::Tensor hidden = add_norm(mixed, embedded, p[5], p[6], kEpsilon, {0.1, 1}, input, context);
   hidden.backward(at::randn({tokens, width}));
-  std::vector<at::Tensor> results = {hidden.detach(), qkv.grad()};
+  std::vector<at::Tensor> results = {hidden.detach(), mixed.grad()};
   for (const ParameterView& view : p) results.push_back(gradients.of(view));
   const at::Tensor z = at::randn({tokens, width});
   results.push_back(add_bias_and_activate(z, p[3].value, Activation::kGelu));
@@ -152,26 +153,44 @@ std::vector<at::Tensor> all_kernels() {
   return results;
 }
 
-TEST(Kernels, GiveTheSameBitsOnOneAndTwoThreads) {
-  at::set_num_threads(1);
-  const auto one = all_kernels();
-  at::set_num_threads(2);
-  ASSERT_EQ(at::get_num_threads(), 2);
-  const auto two = all_kernels();
-  at::set_num_threads(1);
+std::vector<at::Tensor> attention_kernels() {
+  at::manual_seed(4);
+  const PackedInput input = pack_for_bits();
+  const at::Tensor qkv = at::randn({input.num_tokens(), 120}).set_requires_grad(true);
+  Gradients gradients;
 
-  for (std::size_t i = 0; i < one.size(); ++i) EXPECT_TRUE(at::equal(one[i], two[i])) << "result " << i;
+  const at::Tensor mixed = attention(qkv, 5, {0.1, 0}, input, {Mode::kTraining, kDraws, &gradients});
+  mixed.backward(at::randn(mixed.sizes()));
+  return {mixed.detach(), qkv.grad()};
+}
+
+void expect_equal(const std::vector<at::Tensor>& some, const std::vector<at::Tensor>& others) {
+  ASSERT_EQ(some.size(), others.size());
+  for (std::size_t i = 0; i < some.size(); ++i) EXPECT_TRUE(at::equal(some[i], others[i])) << "result " << i;
+}
+
+TEST(Kernels, GiveTheSameBitsOnOneAndTwoThreads) {
+  for (const auto highest : {InstructionSet::kAvx512Bf16, InstructionSet::kAvx2}) {
+    const InstructionLimit limit(highest);
+    at::set_num_threads(1);
+    const auto elementwise = elementwise_kernels(), attention = attention_kernels();
+    at::set_num_threads(2);
+    ASSERT_EQ(at::get_num_threads(), 2);
+
+    expect_equal(elementwise, elementwise_kernels());
+    expect_equal(attention, attention_kernels());
+    at::set_num_threads(1);
+  }
 }
 
 TEST(Kernels, GiveTheSameBitsWithEveryInstructionSet) {
-  const auto fastest = all_kernels();
+  const auto fastest = elementwise_kernels();
   for (const auto highest : {InstructionSet::kAvx512, InstructionSet::kAvx2, InstructionSet::kPortable}) {
     SCOPED_TRACE(static_cast<int>(highest));
     const InstructionLimit limit(highest);
     ASSERT_LE(instruction_set(), highest);
-    const auto limited = all_kernels();
 
-    for (std::size_t i = 0; i < fastest.size(); ++i) EXPECT_TRUE(at::equal(fastest[i], limited[i])) << "result " << i;
+    expect_equal(fastest, elementwise_kernels());
   }
 }
 
