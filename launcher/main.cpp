@@ -15,6 +15,7 @@
 #include "jobs/error.hpp"
 #include "jobs/predict/predict.hpp"
 #include "jobs/prepare/train_tokenizer.hpp"
+#include "jobs/process_memory.hpp"
 #include "jobs/report/console.hpp"
 #include "jobs/report/run_state.hpp"
 #include "jobs/run_directory.hpp"
@@ -124,6 +125,7 @@ ExitCode run(int argc, char** argv, dist::Environment& mpi, jobs::Console& conso
 }  // namespace
 
 int main(int argc, char** argv) {
+  jobs::keep_freed_memory();
   dist::set_exit_code_table([](const std::exception& error) { return static_cast<int>(jobs::exit_code_of(error)); });
   if (const auto done = launcher::run_local_command(argc, argv)) return static_cast<int>(*done);
   int code = static_cast<int>(ExitCode::kInternal), rank = 0;

@@ -9,7 +9,9 @@
 #include "data/step_plan.hpp"
 #include "dist/agreement.hpp"
 #include "jobs/cv/job_setup.hpp"
+#include "jobs/cv/startup_facts.hpp"
 #include "jobs/error.hpp"
+#include "jobs/process_memory.hpp"
 #include "jobs/report/metrics_log.hpp"
 #include "jobs/report/tensorboard_log.hpp"
 #include "jobs/train/evaluate.hpp"
@@ -166,6 +168,8 @@ JobOutcome run_job(const JobPlan& plan, const JobInputs& inputs, const dist::Mes
   } catch (const BadNumbersError& error) {  // agreed: every rank of the mesh is here
     return {JobState::kBadNumbers, error.what()};
   }
+  environment.console.log(plan.name + ": peak memory of this rank " + with_separators(peak_resident_bytes() >> 20) +
+                          " MiB");
   if (outcome.stopped) return {JobState::kStopped, "stopped at step " + std::to_string(outcome.steps)};
 
   auto result = predict_result(plan, inputs, outcome, *model, mesh);
