@@ -1,64 +1,118 @@
-// How fast one thread trains a model of MiniLM's shape (6 layers x 384, 12 heads, feed-forward 1536) on short texts,
-// and where the time goes: forward, backward and AdamW on packs of 32 texts of 25 tokens in the mean. Processor time is
-// counted, not the clock on the wall, so other work on the machine disturbs little.
-//   training_step_bench [fp32|bf16] [steps]
+// How fast a model of a given shape trains or predicts on packs of given lengths, and where the time of a step goes:
+// forward, backward, norm and AdamW, then each block alone. Random weights and tokens; dropout 0.1 everywhere.
+//   training_step_bench minilm|bert-base fp32|bf16 LENGTHS [steps [threads [train|predict]]]
+// LENGTHS: a file with one line a batch, the lengths of its texts; or "snippets": 32 texts of 25 tokens in the mean.
+// The last line is JSON.
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#include <time.h>
+#include <sys/resource.h>
 
+#include <algorithm>
+#include <array>
+#include <chrono>
 #include <cstdio>
+#include <fstream>
 #include <functional>
 #include <map>
 #include <memory>
 #include <random>
+#include <sstream>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "bench/matrix_peak.hpp"
 #include "dist/single_process_group.hpp"
 #include "jobs/train/adamw.hpp"
 #include "models/bert.hpp"
 #include "models/gradient_accumulator.hpp"
 #include "models/loss.hpp"
 #include "models/ops/instruction_set.hpp"
+#include "models/ops/matmul.hpp"
 #include "models/ops/ops.hpp"
 
 namespace meshfold {
 namespace {
 
-constexpr std::int64_t kTexts = 32, kTargets = 1, kNumPacks = 8;
+constexpr std::int64_t kTargets = 1;
 
-double processor_seconds() {
-  timespec now{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+double wall_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-/// Mean processor time of one call, after one that warms up.
-double seconds_per_call(int calls, const std::function<void()>& work) {
+/// Median of some calls, after one that warms up.
+double seconds_per_call(const std::function<void()>& work) {
   work();
-  const double start = processor_seconds();
-  for (int i = 0; i < calls; ++i) work();
-  return (processor_seconds() - start) / calls;
+  std::array<double, 5> samples{};
+  for (double& sample : samples) {
+    const double start = wall_seconds();
+    work();
+    sample = wall_seconds() - start;
+  }
+  std::nth_element(samples.begin(), samples.begin() + 2, samples.end());
+  return samples[2];
 }
 
-/// Lengths as those of short social-media texts: 5 to 64 tokens, 25 in the mean.
-models::PackedInput make_pack(std::uint32_t seed) {
-  std::mt19937 random(seed);
+using Lengths = std::vector<std::int64_t>;
+
+/// Eight batches of 32 short social-media texts: 5 to 64 tokens, 25 in the mean.
+std::vector<Lengths> snippets() {
+  std::mt19937 random(1);
   std::binomial_distribution<std::int64_t> ordinary(59, 0.339);
+  std::vector<Lengths> batches(8, Lengths(32));
+  for (Lengths& batch : batches) {
+    for (std::int64_t& length : batch) length = 5 + ordinary(random);
+  }
+  return batches;
+}
+
+std::vector<Lengths> read_lengths(const std::string& path) {
+  std::ifstream file(path);
+  std::vector<Lengths> batches;
+  for (std::string line; std::getline(file, line);) {
+    std::istringstream words(line);
+    Lengths batch;
+    for (std::int64_t length = 0; words >> length;) batch.push_back(length);
+    if (!batch.empty()) batches.push_back(batch);
+  }
+  if (batches.empty()) throw std::runtime_error(path + " holds no lengths: one line a batch is wanted");
+  return batches;
+}
+
+models::PackedInput make_pack(const Lengths& lengths, std::uint32_t number) {
   models::PackedInput input{{}, {}, {}, {0}, {}, 1};
   std::vector<at::Tensor> positions;
-  for (std::int64_t s = 0; s < kTexts; ++s) {
-    const std::int64_t length = 5 + ordinary(random);
+  for (const std::int64_t length : lengths) {
     positions.push_back(at::arange(length, at::kLong));
     input.cu_seqlens.push_back(static_cast<std::int32_t>(input.cu_seqlens.back() + length));
-    input.philox_rows.push_back(static_cast<std::uint32_t>(seed * kTexts + s));
+    input.philox_rows.push_back(static_cast<std::uint32_t>(1000 * number + positions.size()));
   }
   input.positions = at::cat(positions);
   input.token_ids = at::randint(30522, {input.num_tokens()}, at::kLong);
   input.segments = at::zeros_like(input.token_ids);
   return input;
+}
+
+models::BertConfig config_of(const std::string& name) {
+  models::BertConfig config;
+  config.vocabulary_size = 30522;
+  config.max_positions = 512;
+  config.num_segments = 2;
+  config.num_heads = 12;
+  if (name == "minilm") {
+    config.hidden_size = 384;
+    config.num_layers = 6;
+    config.intermediate_size = 1536;
+  } else if (name == "bert-base") {
+    config.hidden_size = 768;
+    config.num_layers = 12;
+    config.intermediate_size = 3072;
+  } else {
+    throw std::runtime_error("the model is minilm or bert-base, not " + name);
+  }
+  return config;
 }
 
 std::unique_ptr<models::Model> make_model(const models::BertConfig& config, at::ScalarType type) {
@@ -76,8 +130,7 @@ class Discard final : public models::GradientSink {
   void add_product(const models::ParameterView& weight, const at::Tensor& dy, const at::Tensor& x) override {
     at::Tensor& sum = sums_[weight.value.numel()];
     if (!sum.defined() || sum.sizes() != weight.value.sizes()) sum = at::empty_like(weight.value);
-    const at::Tensor left = dy.to(at::kFloat).t();
-    at::mm_out(sum, left, x.to(at::kFloat));
+    models::ops::add_weight_gradient(sum, models::ops::Before::kNothing, dy.contiguous(), x.contiguous());
   }
   void add(const models::ParameterView&, const at::Tensor&) override {}
   void add_rows(const models::ParameterView&, const at::Tensor&, const at::Tensor&) override {}
@@ -95,22 +148,11 @@ double block_seconds(const models::BertConfig& config, const at::Tensor& x,
                      const std::function<at::Tensor(const at::Tensor&)>& block) {
   const at::Tensor leaf = x.clone().set_requires_grad(true);
   at::Tensor dy;
-  return static_cast<double>(config.num_layers) * seconds_per_call(10, [&] {
+  return static_cast<double>(config.num_layers) * seconds_per_call([&] {
            const at::Tensor y = block(leaf);
            if (!dy.defined()) dy = at::randn(y.sizes()).to(y.scalar_type());
            leaf.mutable_grad() = at::Tensor();
            y.backward(dy);
-         });
-}
-
-/// The three products behind one linear layer, and nothing else, in fp32.
-double product_seconds(const models::BertConfig& config, std::int64_t tokens, std::int64_t in, std::int64_t out) {
-  const at::Tensor x = at::randn({tokens, in}), weight = at::randn({out, in}), dy = at::randn({tokens, out});
-  at::Tensor y = at::empty({tokens, out}), dx = at::empty({tokens, in}), gradient = at::empty({out, in});
-  return static_cast<double>(config.num_layers) * seconds_per_call(10, [&] {
-           at::mm_out(y, x, weight.t());
-           at::mm_out(dx, dy, weight);
-           at::mm_out(gradient, dy.t(), x);
          });
 }
 
@@ -155,85 +197,149 @@ void print_blocks(const models::BertConfig& config, const models::PackedInput& i
                                 return models::ops::add_norm(x, residual, gamma, bias, 1e-12, {0.1, 0}, input, context);
                               }),
             step);
-  const double products = product_seconds(config, tokens, hidden, 3 * hidden) +
-                          product_seconds(config, tokens, hidden, hidden) +
-                          product_seconds(config, tokens, hidden, wide) + product_seconds(config, tokens, wide, hidden);
-  print_row("the linear layers' products alone, in fp32", products, step);
 }
 
-void run(at::ScalarType type, int steps) {
-  models::BertConfig config;
-  config.vocabulary_size = 30522;
-  config.hidden_size = 384;
-  config.num_layers = 6;
-  config.num_heads = 12;
-  config.intermediate_size = 1536;
-  config.max_positions = 512;
-  config.num_segments = 2;
-  const auto model = make_model(config, type);
-  models::GradientAccumulator gradients(model->parameters(), models::Summation::kInOrder);
-  jobs::AdamW optimizer(model->parameters(), {});
+/// Peak resident memory of the process so far.
+double peak_mebibytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) / 1024;
+}
+
+/// Products of a forward pass: per token 2 FLOP a weight of the layers, and two products of attention.
+double forward_operations(const models::BertConfig& config, const Lengths& lengths) {
+  const auto hidden = static_cast<double>(config.hidden_size), wide = static_cast<double>(config.intermediate_size);
+  double sum = 0.0;
+  for (const std::int64_t length : lengths) {
+    const auto tokens = static_cast<double>(length);
+    sum += tokens * (2 * (4 * hidden * hidden + 2 * hidden * wide) + 4 * tokens * hidden);
+  }
+  return sum * static_cast<double>(config.num_layers);
+}
+
+struct Arguments {
+  std::string model, precision, lengths;
+  int steps = 20, threads = 1;
+  bool predict = false;
+};
+
+struct Measured {
+  double seconds = 0.0, operations = 0.0, peak_mib = 0.0;
+  std::size_t texts = 0;
+};
+
+void print_summary(const Arguments& arguments, const Measured& measured, const bench::MatrixPeak& peak) {
+  const double bound = arguments.precision == "bf16" && peak.bf16 > 0 ? peak.bf16 : peak.fp32;
+  const double texts_per_s = static_cast<double>(measured.texts) / measured.seconds;
+  const double share = measured.operations / measured.seconds / bound;
+  std::printf(
+      "%.0f GFLOP/s of matrix products, %.0f %% of the peak from registers measured in this run (%.0f GFLOP/s)\n",
+      1e-9 * measured.operations / measured.seconds, 100 * share, 1e-9 * bound);
+  std::printf("{\"samples_per_s\": %.2f, \"peak_mib\": %.0f, \"share_of_peak\": %.3f}\n", texts_per_s,
+              measured.peak_mib, share);
+}
+
+void predict(const Arguments& arguments, models::Model& model, const models::BertConfig& config,
+             const std::vector<Lengths>& batches, const std::vector<models::PackedInput>& packs,
+             const bench::MatrixPeak& peak) {
+  Measured measured;
+  for (int step = -1; step < arguments.steps; ++step) {  // step -1 warms up
+    const std::size_t batch = static_cast<std::size_t>(step + 1) % packs.size();
+    const double start = wall_seconds();
+    model.forward(packs[batch], {});
+    if (step < 0) continue;
+    measured.seconds += wall_seconds() - start;
+    measured.texts += batches[batch].size();
+    measured.operations += forward_operations(config, batches[batch]);
+  }
+  measured.peak_mib = peak_mebibytes();
+  print_summary(arguments, measured, peak);
+}
+
+void train(const Arguments& arguments, models::Model& model, const models::BertConfig& config,
+           const std::vector<Lengths>& batches, const std::vector<models::PackedInput>& packs,
+           const bench::MatrixPeak& peak) {
+  models::GradientAccumulator gradients(model.parameters(), models::Summation::kInOrder);
+  jobs::AdamW optimizer(model.parameters(), {});
   const auto loss = models::make_loss({}, kTargets);
   dist::SingleProcessGroup alone;
-  std::vector<models::PackedInput> packs;
-  std::int64_t tokens = 0;
-  for (std::uint32_t i = 0; i < kNumPacks; ++i) {
-    packs.push_back(make_pack(i));
-    tokens += packs.back().num_tokens();
-  }
-
-  double forward = 0.0, backward = 0.0, reduction = 0.0, norm = 0.0, update = 0.0;
-  const at::Tensor targets = at::randn({kTexts, kTargets});
-  for (int step = -1; step < steps; ++step) {  // step -1 warms up
-    if (step == 0) forward = backward = reduction = norm = update = 0.0;
-    const models::PackedInput& input = packs[static_cast<std::size_t>(step + 1) % packs.size()];
-    double now = processor_seconds();
+  double forward = 0.0, backward = 0.0, norm = 0.0, update = 0.0;
+  Measured measured;
+  for (int step = -1; step < arguments.steps; ++step) {  // step -1 warms up
+    if (step == 0) forward = backward = norm = update = 0.0;
+    const std::size_t batch = static_cast<std::size_t>(step + 1) % packs.size();
+    const at::Tensor targets = at::zeros({packs[batch].num_inputs(), kTargets});
+    const double start = wall_seconds();
+    double now = start;
     const auto lap = [&](double& sum) {
-      const double then = std::exchange(now, processor_seconds());
+      const double then = std::exchange(now, wall_seconds());
       sum += now - then;
     };
     gradients.begin_step();
     gradients.begin_pack();
     const models::ForwardContext context{
         models::Mode::kTraining, {1, static_cast<std::uint32_t>(step + 1), 0}, &gradients};
-    const at::Tensor value = (*loss)(model->forward(input, context), targets, {loss->denominator(targets), {}});
+    const at::Tensor value = (*loss)(model.forward(packs[batch], context), targets, {loss->denominator(targets), {}});
     lap(forward);
     value.backward();
     gradients.end_pack();
-    lap(backward);
     const at::Tensor& gradient = gradients.reduce(alone);
-    lap(reduction);
-    models::gradient_norm(model->parameters(), gradient);
+    lap(backward);
+    models::gradient_norm(model.parameters(), gradient);
     lap(norm);
     optimizer.step(gradient, 1.0, 1e-5);
-    model->parameters().refresh_compute_copies();
+    model.parameters().refresh_compute_copies();
     lap(update);
+    if (step < 0) continue;
+    measured.seconds += now - start;
+    measured.texts += batches[batch].size();
+    measured.operations += 3 * forward_operations(config, batches[batch]);
   }
 
-  const double step = (forward + backward + reduction + norm + update) / steps;
-  std::printf("%s, %s, %lld tokens a pack of %lld texts: %.1f samples/s of processor time, %.1f ms a step\n",
-              type == at::kFloat ? "fp32" : "bf16", models::ops::kernel_paths().c_str(),
-              static_cast<long long>(tokens / kNumPacks), static_cast<long long>(kTexts),
-              static_cast<double>(kTexts) / step, 1e3 * step);
-  print_row("forward", forward / steps, step);
-  print_row("backward", backward / steps, step);
-  print_row("closing the gradient set", reduction / steps, step);
-  print_row("gradient norm", norm / steps, step);
-  print_row("AdamW and compute copies", update / steps, step);
+  const double step = measured.seconds / arguments.steps;
+  std::printf("%.1f ms a step of %.1f texts\n", 1e3 * step, static_cast<double>(measured.texts) / arguments.steps);
+  print_row("forward", forward / arguments.steps, step);
+  print_row("backward", backward / arguments.steps, step);
+  print_row("gradient norm", norm / arguments.steps, step);
+  print_row("AdamW and compute copies", update / arguments.steps, step);
   std::printf("blocks alone, forward and backward, all layers, share of the step:\n");
-  print_blocks(config, packs[0], type, step);
+  measured.peak_mib = peak_mebibytes();  // before the blocks take theirs
+  print_blocks(config, packs[0], arguments.precision == "fp32" ? at::kFloat : at::kBFloat16, step);
+  print_summary(arguments, measured, peak);
+}
+
+void run(const Arguments& arguments) {
+  at::set_num_threads(arguments.threads);
+  const bench::MatrixPeak peak = bench::measure_matrix_peak(arguments.threads);
+  const models::BertConfig config = config_of(arguments.model);
+  const auto batches = arguments.lengths == "snippets" ? snippets() : read_lengths(arguments.lengths);
+  std::vector<models::PackedInput> packs;
+  std::int64_t tokens = 0;
+  for (const Lengths& batch : batches) {
+    packs.push_back(make_pack(batch, static_cast<std::uint32_t>(packs.size())));
+    tokens += packs.back().num_tokens();
+  }
+  std::printf("%s, %s, %s, %d threads, batches of %lld tokens in the mean\n", arguments.model.c_str(),
+              arguments.precision.c_str(), models::ops::kernel_paths().c_str(), arguments.threads,
+              static_cast<long long>(tokens) / static_cast<long long>(packs.size()));
+  const auto model = make_model(config, arguments.precision == "fp32" ? at::kFloat : at::kBFloat16);
+  (arguments.predict ? predict : train)(arguments, *model, config, batches, packs, peak);
 }
 
 }  // namespace
 }  // namespace meshfold
 
 int main(int argc, char** argv) {
-  at::set_num_threads(1);
-  const std::string type = argc > 1 ? argv[1] : "fp32";
-  if (type != "fp32" && type != "bf16") {
-    std::fprintf(stderr, "usage: training_step_bench [fp32|bf16] [steps]\n");
+  if (argc < 4) {
+    std::fprintf(stderr,
+                 "usage: training_step_bench minilm|bert-base fp32|bf16 LENGTHS|snippets [steps [threads "
+                 "[train|predict]]]\n");
     return 2;
   }
-  meshfold::run(type == "fp32" ? at::kFloat : at::kBFloat16, argc > 2 ? std::stoi(argv[2]) : 20);
+  meshfold::Arguments arguments{argv[1], argv[2], argv[3]};
+  if (argc > 4) arguments.steps = std::stoi(argv[4]);
+  if (argc > 5) arguments.threads = std::stoi(argv[5]);
+  arguments.predict = argc > 6 && std::string(argv[6]) == "predict";
+  meshfold::run(arguments);
   return 0;
 }
