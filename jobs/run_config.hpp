@@ -80,6 +80,7 @@ struct TrainingSection {
   int parts = 0;                    ///< packs per step; 0: auto
   int max_tokens_per_pack = 4096;
   bool deterministic = false;
+  models::Recompute recompute = models::Recompute::kNone;
   bool drop_last = false;
   double max_grad_norm = 1.0;       ///< 0: no clipping
   int eval_every_steps = 0;         ///< beside epoch ends; 0: at epoch ends only

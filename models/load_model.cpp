@@ -31,7 +31,8 @@ LoadedModel load_model(const std::filesystem::path& directory, const LoadOptions
   LoadedModel loaded;
   auto backbone = architecture.make_backbone(config, options.dropout);
   const double initializer_range = backbone->initializer_range();
-  loaded.model = make_sequence_model(std::move(backbone), head, options.compute_type, options.layout);
+  loaded.model = make_sequence_model(std::move(backbone), head, options.compute_type, options.layout,
+                                     options.recompute);
   ParameterStore& store = loaded.model->parameters();
   loaded.report = tensors.match(store, head, own_head.value_or(HeadConfig{}));
   const std::set<std::string> fresh(loaded.report.initialized.begin(), loaded.report.initialized.end());

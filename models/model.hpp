@@ -77,12 +77,19 @@ struct LoadedModel {
   LoadReport report;
 };
 
+/// What backward computes again instead of keeping it.
+enum class Recompute {
+  kNone,
+  kLayers,  ///< each layer keeps only its input
+};
+
 struct LoadOptions {
   std::optional<HeadConfig> head;      ///< absent: the directory's own head (a fine-tuned model); an error if it has none
   DropoutOverrides dropout;
   at::ScalarType compute_type = at::kFloat;
   std::uint32_t seed = 0;              ///< for freshly initialised tensors
   ModelLayout layout;                  ///< of this rank; only its pieces are read
+  Recompute recompute = Recompute::kNone;
 };
 
 /// Reads a Hugging Face directory: config.json, model.safetensors. Tensor names with or without the architecture's prefix; LayerNorm.gamma / beta are

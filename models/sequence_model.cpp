@@ -5,6 +5,7 @@
 #include "models/error.hpp"
 #include "models/head.hpp"
 #include "models/ops/tensor_parallel.hpp"
+#include "models/recomputed_layer.hpp"
 
 namespace meshfold::models {
 namespace {
@@ -12,8 +13,8 @@ namespace {
 class SequenceModel final : public Model {
  public:
   SequenceModel(std::unique_ptr<Backbone> backbone, const HeadConfig& head, at::ScalarType compute_type,
-                const ModelLayout& layout)
-      : backbone_(std::move(backbone)), head_(head, *backbone_), tensor_(layout.tensor) {
+                const ModelLayout& layout, Recompute recompute)
+      : backbone_(std::move(backbone)), head_(head, *backbone_), tensor_(layout.tensor), recompute_(recompute) {
     ParameterDeclaration of_backbone(store_, Region::kTokens), of_head(store_, Region::kSamples);
     backbone_->declare(of_backbone);
     head_.declare(of_head);
@@ -41,6 +42,7 @@ class SequenceModel final : public Model {
   std::unique_ptr<Backbone> backbone_;
   Head head_;
   dist::ProcessGroup* tensor_;
+  Recompute recompute_;
   ParameterStore store_;
 };
 
@@ -69,7 +71,8 @@ at::Tensor SequenceModel::forward(const PackedInput& input, const ForwardContext
   LayerStream stream = backbone_->embed(input, context);
   if (kept.first == 0) kept.states.push_back(all_rows(stream, input, context));
   for (std::int64_t index = 0; index < backbone_->shape().num_layers; ++index) {
-    stream = backbone_->layer(stream, index, input, context);
+    stream = recompute_ == Recompute::kLayers ? recomputed_layer(*backbone_, stream, index, input, context)
+                                              : backbone_->layer(stream, index, input, context);
     if (index + 1 >= kept.first) kept.states.push_back(all_rows(stream, input, context));
   }
   return head_.outputs(kept, input, context);
@@ -78,8 +81,9 @@ at::Tensor SequenceModel::forward(const PackedInput& input, const ForwardContext
 }  // namespace
 
 std::unique_ptr<Model> make_sequence_model(std::unique_ptr<Backbone> backbone, const HeadConfig& head,
-                                           at::ScalarType compute_type, const ModelLayout& layout) {
-  return std::make_unique<SequenceModel>(std::move(backbone), head, compute_type, layout);
+                                           at::ScalarType compute_type, const ModelLayout& layout,
+                                           Recompute recompute) {
+  return std::make_unique<SequenceModel>(std::move(backbone), head, compute_type, layout, recompute);
 }
 
 }  // namespace meshfold::models

@@ -12,6 +12,7 @@ namespace meshfold::models {
 /// allocated here, in the pieces that `layout` gives this rank, but hold no values yet. On a tensor axis all its ranks
 /// call forward with the same input, and all get the outputs. Throws LayoutError.
 std::unique_ptr<Model> make_sequence_model(std::unique_ptr<Backbone> backbone, const HeadConfig& head,
-                                           at::ScalarType compute_type, const ModelLayout& layout = {});
+                                           at::ScalarType compute_type, const ModelLayout& layout = {},
+                                           Recompute recompute = Recompute::kNone);
 
 }  // namespace meshfold::models

@@ -101,6 +101,7 @@ models::LoadOptions load_options_of(const RunConfig& config, const models::HeadC
   options.dropout = config.model.dropout;
   options.compute_type = config.precision == Precision::kBf16 ? at::kBFloat16 : at::kFloat;
   options.seed = job_seed(config.run.seed, fold);
+  options.recompute = config.training.recompute;
   return options;
 }
 

@@ -100,13 +100,28 @@ def tiny_model(directory):
         shutil.copy(DATA / "minilm" / name, directory)
 
 
+def scratch_directory():
+    return tempfile.TemporaryDirectory(prefix="meshfold-test-")
+
+
+def train_tokenizer(directory, texts, pieces):
+    """A unigram model in DeBERTa's layout; returns its file."""
+    import sentencepiece
+    model = Path(directory) / "spm.model"
+    with open(model, "wb") as file:
+        sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(texts), model_writer=file, vocab_size=pieces, pad_id=0, bos_id=1, eos_id=2,
+                                                 unk_id=3, pad_piece="[PAD]", bos_piece="[CLS]", eos_piece="[SEP]", unk_piece="[UNK]",
+                                                 minloglevel=2)
+    return model
+
+
 class EndToEnd(unittest.TestCase):
     """One scratch folder a class, with tables of 240 + 60 real rows and a tiny model."""
     rows, test_rows = 240, 60
 
     @classmethod
     def setUpClass(cls):
-        cls._scratch = tempfile.TemporaryDirectory(prefix="meshfold-test-")
+        cls._scratch = scratch_directory()
         cls.scratch = Path(cls._scratch.name)
         cls.tables = cls.scratch / "tables"
         cut_tables(cls.tables, cls.rows, cls.test_rows)

@@ -2,14 +2,11 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
-#include <malloc.h>
-
-#include <fstream>
-#include <functional>
 
 #include "models/ops/disentangled_reference.hpp"
 #include "models/ops/relative_embeddings.hpp"
 #include "tests/models/block_test.hpp"
+#include "tests/models/peak_memory.hpp"
 
 namespace meshfold::models::ops {
 namespace {
@@ -173,29 +170,7 @@ TEST(DisentangledKernels, GiveAnInputTheSameResultsAloneAndInAPack) {
   EXPECT_LE((together.position_gradient - expected).norm().item<double>(), 1e-6 * expected.norm().item<double>());
 }
 
-/// Growth of the process's largest resident size over its size before, in bytes; -1 where the system does not tell.
-std::int64_t peak_growth(const std::function<void()>& work) {
-  const auto kilobytes = [](const std::string& key) {
-    std::ifstream status("/proc/self/status");
-    std::string word;
-    std::int64_t value = -1;
-    while (status >> word) {
-      if (word == key) status >> value;
-    }
-    return value;
-  };
-  malloc_trim(0);
-  std::ofstream("/proc/self/clear_refs") << "5";  // forget the largest size so far
-  const std::int64_t before = kilobytes("VmRSS:");
-  if (kilobytes("VmHWM:") > before + 1024) return -1;
-  work();
-  return (kilobytes("VmHWM:") - before) * 1024;
-}
-
 TEST(DisentangledKernels, NeedMemoryInProportionToTheLength) {
-#ifdef __SANITIZE_ADDRESS__
-  GTEST_SKIP() << "AddressSanitizer keeps freed memory";
-#endif
   const DisentangledConfig config{2, {.num_buckets = 64, .max_distance = 512}, true, true, 3};
   Gradients gradients;
   const auto growth = [&](std::int64_t length) {
@@ -210,7 +185,7 @@ TEST(DisentangledKernels, NeedMemoryInProportionToTheLength) {
   };
   growth(4096);  // first use of the libraries
   const std::int64_t at_512 = growth(512), at_4096 = growth(4096);
-  if (at_512 < 0 || at_4096 < 0) GTEST_SKIP() << "this system does not reset the largest resident size";
+  if (at_512 < 0 || at_4096 < 0) GTEST_SKIP() << "no largest resident size to be had here";
   RecordProperty("bytes_a_token_at_512", std::to_string(at_512 / 512));
   RecordProperty("bytes_a_token_at_4096", std::to_string(at_4096 / 4096));
   // Scores of 4,096 x 4,096 would be 67 MB a head.
