@@ -37,7 +37,7 @@ class Essay(unittest.TestCase):
 
     def settings(self, directory, **changes):
         keys = {"data.train": self.table, "model.path": self.model, "data.cache": self.scratch / "cache", "optimizer.learning_rate": 2e-3,
-                "model.hidden_dropout": 0.1, "model.attention_dropout": 0.1, "training.epochs": 4, "run.threads": 1, "precision.compute": "fp32",
+                "model.hidden_dropout": 0.02, "model.attention_dropout": 0.02, "training.epochs": 7, "run.threads": 1, "precision.compute": "fp32",
                 "log.every_steps": 1} | {name.replace("__", "."): value for name, value in changes.items()}
         arguments = ["--config", REPOSITORY / "examples/essay.ini", "--run", directory]
         for key, value in keys.items():
@@ -54,7 +54,7 @@ class Essay(unittest.TestCase):
         exact = dict(training__parts=4, training__deterministic="true")
         alone = self.losses("alone", 1, training__recompute="none", **exact)
         self.assertEqual(self.losses("pair", 2, training__recompute="layers", **exact), alone)
-        self.assertLess(numpy.mean(alone[-10:]), 0.8 * numpy.mean(alone[:10]), "it did not learn")
+        self.assertLess(numpy.mean(alone[-10:]), 0.7 * numpy.mean(alone[:10]), "it did not learn")
 
     def test_predicts_what_transformers_predicts_from_the_export(self):
         directory, exported = self.scratch / "exporting", self.scratch / "exported"
