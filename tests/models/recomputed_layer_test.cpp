@@ -50,7 +50,7 @@ struct Step {
 
 Step step_of(const Kind& kind, Recompute recompute, const PackedInput& input) {
   const HeadConfig head{.task = Task::kRegression, .pooling = Pooling::kCls, .labels = {"a", "b"}, .dropout = {}};
-  const auto model = make_sequence_model(kind.make(), head, kind.type, recompute);
+  const auto model = make_sequence_model(kind.make(), head, kind.type, {}, recompute);
   at::manual_seed(3);
   at::Tensor(model->parameters().flat()).copy_(at::randn({model->parameters().num_elements()}) * 0.2);
   model->parameters().refresh_compute_copies();
