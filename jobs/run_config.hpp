@@ -69,6 +69,11 @@ struct ModelSection {
   std::string path;
   models::Task task = models::Task::kRegression;
   models::Pooling pooling = models::Pooling::kCls;
+  int pooling_first_layer = 4;        ///< weighted_layers
+  models::Pooling pooling_tokens = models::Pooling::kCls;  ///< weighted_layers: kCls or kMean
+  int pooling_layers = 4;             ///< concat_cls
+  int dropout_samples = 1;
+  int reinit_layers = 0;              ///< top layers drawn anew
   models::DropoutOverrides dropout;   ///< model.hidden_dropout, model.attention_dropout
   std::optional<double> head_dropout; ///< model.head_dropout
 };
@@ -129,6 +134,7 @@ struct RunConfig {
   ModelSection model;
   models::LossConfig loss;
   OptimizerConfig optimizer;
+  models::LayerRates layer_rates;   ///< freeze.embeddings, freeze.lower_layers, optimizer.layer_decay
   ScheduleConfig schedule;
   PlateauConfig plateau;
   TrainingSection training;

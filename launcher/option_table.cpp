@@ -3,6 +3,7 @@
 #include "launcher/options.hpp"
 #include "models/error.hpp"
 #include "models/ops/instruction_set.hpp"
+#include "models/pooling_names.hpp"
 
 namespace meshfold::launcher {
 namespace {
@@ -373,14 +374,31 @@ std::vector<Option> model_options() {
                          {"multi_label", Task::kMultiLabel}},
              Kind::kTraining, kFitting,
              "what the targets are: values, one of several classes, or each label yes or no"),
-      choice("model.pooling", MEMBER(model.pooling), Names<Pooling>{{"cls", Pooling::kCls}, {"mean", Pooling::kMean}},
-             Kind::kTraining, kFitting, "how token vectors become one vector"),
+      choice("model.pooling", MEMBER(model.pooling),
+             Names<Pooling>(models::kPoolingNames.begin(), models::kPoolingNames.end()), Kind::kTraining, kFitting,
+             "how token vectors become one vector; weighted_layers: a learnt mean of the hidden states, concat_cls: "
+             "the first token of several"),
+      integer("model.pooling_first_layer", MEMBER(model.pooling_first_layer), at_least(0), "", Kind::kTraining,
+              kFitting, "lowest hidden state of weighted_layers; 0 is the embeddings'"),
+      choice("model.pooling_tokens", MEMBER(model.pooling_tokens),
+             Names<Pooling>{{"cls", Pooling::kCls}, {"mean", Pooling::kMean}}, Kind::kTraining, kFitting,
+             "what weighted_layers takes of each state: the first token, or the mean over tokens"),
+      integer("model.pooling_layers", MEMBER(model.pooling_layers), at_least(1), "", Kind::kTraining, kFitting,
+              "how many of the last hidden states concat_cls reads"),
+      integer("model.dropout_samples", MEMBER(model.dropout_samples), between(1, 1000), "", Kind::kTraining, kFitting,
+              "dropout masks before the classifier, over whose outputs the mean is taken"),
       optional_number("model.hidden_dropout", MEMBER(model.dropout.hidden), probability, Kind::kTraining, kFitting,
                       "dropout of hidden states", "config.json"),
       optional_number("model.attention_dropout", MEMBER(model.dropout.attention), probability, Kind::kTraining,
                       kFitting, "dropout of attention weights", "config.json"),
       optional_number("model.head_dropout", MEMBER(model.head_dropout), probability, Kind::kTraining, kFitting,
                       "dropout before the classifier", "config.json"),
+      integer("model.reinit_layers", MEMBER(model.reinit_layers), at_least(0), "layers", Kind::kTraining, kFitting,
+              "top layers that start from fresh weights instead of the directory's"),
+      flag("freeze.embeddings", MEMBER(layer_rates.freeze_embeddings), Kind::kTraining, kFitting,
+           "what comes before the first layer keeps its weights; relative embeddings too"),
+      integer("freeze.lower_layers", MEMBER(layer_rates.freeze_lower_layers), at_least(0), "layers", Kind::kTraining,
+              kFitting, "lowest layers that keep their weights"),
       choice("loss.kind", MEMBER(loss.kind),
              Names<LossKind>{{"mse", LossKind::kMeanSquaredError},
                              {"mae", LossKind::kMeanAbsoluteError},
@@ -415,6 +433,10 @@ std::vector<Option> training_options() {
              Kind::kTraining, kFitting, "AdamW, or plain stochastic gradient descent"),
       number("optimizer.learning_rate", MEMBER(optimizer.learning_rate), above(0), "", Kind::kTraining, kFitting,
              "peak learning rate"),
+      number("optimizer.layer_decay", MEMBER(layer_rates.decay), Range{0, 1, true, false}, "", Kind::kTraining,
+             kFitting,
+             "factor of the learning rate from a layer to the one below it: the head has 1, the top layer this, the "
+             "embeddings the least"),
       number("optimizer.weight_decay", MEMBER(optimizer.weight_decay), at_least(0), "", Kind::kTraining, kFitting,
              "decoupled weight decay; biases and norms are left out"),
       number("optimizer.beta1", MEMBER(optimizer.beta1), from_to_below(0, 1), "", Kind::kTraining, kFitting,

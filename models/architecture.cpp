@@ -64,7 +64,9 @@ std::string advice_for(std::string_view model_type) {
 std::string Architecture::canonical_name(std::string name) const {
   if (!replace_ending(name, "LayerNorm.gamma", "LayerNorm.weight"))
     replace_ending(name, "LayerNorm.beta", "LayerNorm.bias");
-  return name.starts_with(prefix) || starts_with_one_of(name, beside_backbone) ? name : prefix + name;
+  const bool stands_alone =
+      name.starts_with(prefix) || name.starts_with(kPoolingPrefix) || starts_with_one_of(name, beside_backbone);
+  return stands_alone ? name : prefix + name;
 }
 
 bool Architecture::is_ignorable(std::string_view canonical_name) const {

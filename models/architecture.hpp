@@ -11,6 +11,9 @@ namespace meshfold::models {
 
 class ConfigJson;
 
+/// Of the tensors of our own poolers (poolers.hpp).
+inline constexpr std::string_view kPoolingPrefix = "pooling.";
+
 /// What the program must know of one kind of Hugging Face model, besides how it computes.
 struct Architecture {
   std::string model_type;                        ///< in config.json

@@ -43,7 +43,10 @@ void add_rows_in_order(const at::Tensor& table, const at::Tensor& indices, const
 
 GradientAccumulator::GradientAccumulator(const ParameterStore& store, Summation summation)
     : device_(store.flat().device()), summation_(summation), touched_(store.size(), false) {
-  for (const Parameter& parameter : store) offsets_.push_back(parameter.view.offset);
+  for (const Parameter& parameter : store) {
+    offsets_.push_back(parameter.view.offset);
+    if (parameter.spec.rate == 0.0) frozen_.insert(parameter.view.offset);
+  }
   offsets_.push_back(store.num_elements());
 }
 
@@ -154,6 +157,7 @@ std::pair<at::Tensor, GradientAccumulator::SlotState> GradientAccumulator::claim
 
 void GradientAccumulator::add_product(const ParameterView& weight, const at::Tensor& output_gradient,
                                       const at::Tensor& input) {
+  if (is_frozen(weight)) return;
   auto [slot, state] = claim(weight);
   ops::add_weight_gradient(slot, state == SlotState::kHoldsSum ? ops::Before::kSum : ops::Before::kNothing,
                            output_gradient.contiguous(), input.contiguous());
@@ -162,6 +166,7 @@ void GradientAccumulator::add_product(const ParameterView& weight, const at::Ten
 void GradientAccumulator::add(const ParameterView& parameter, const at::Tensor& gradient) {
   if (gradient.sizes() != parameter.value.sizes())
     throw std::invalid_argument("add: the gradient's shape is not the parameter's");
+  if (is_frozen(parameter)) return;
   auto [slot, state] = claim(parameter);
   if (state == SlotState::kHoldsSum) {
     slot.add_(gradient);
@@ -175,6 +180,7 @@ void GradientAccumulator::add_rows(const ParameterView& table, const at::Tensor&
       rows.size(0) != indices.size(0) || rows.scalar_type() != at::kFloat) {
     throw std::invalid_argument("add_rows takes indices [n] and fp32 rows [n, width of the table]");
   }
+  if (is_frozen(table)) return;
   auto [slot, state] = claim(table);
   if (state == SlotState::kUntouched) slot.zero_();
   if (!slot.is_cpu()) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -18,7 +19,8 @@ enum class Summation {
 
 /// The GradientSink of data-parallel training: one flat fp32 set laid out like ParameterStore::flat().
 /// A set is not zeroed beforehand: the first gradient of a parameter overwrites its slot, and slots that got none are
-/// zeroed when the set is closed.
+/// zeroed when the set is closed. Gradients of frozen parameters (ParameterSpec::rate 0) are dropped, and their products
+/// not computed; parameters that are viewed as one are frozen together.
 class GradientAccumulator final : public GradientSink {
  public:
   GradientAccumulator(const ParameterStore& store, Summation summation);
@@ -49,6 +51,9 @@ class GradientAccumulator final : public GradientSink {
   /// kTree: adds the current set, as the sum of one pack, to the binary counter.
   void carry();
 
+  bool is_frozen(const ParameterView& parameter) const { return frozen_.contains(parameter.offset); }
+
+  std::set<std::int64_t> frozen_;        ///< offsets
   std::vector<std::int64_t> offsets_;  ///< where each parameter begins; ends with the number of elements
   at::Device device_;
   Summation summation_;

@@ -5,11 +5,26 @@
 #include <stdexcept>
 #include <vector>
 
+#include "models/ops/pooling_blocks.hpp"
+
 namespace meshfold::models {
+namespace {
+
+/// Site 0, then 2, 3 and so on: site 1 is the pooler's input.
+std::vector<ops::DropoutSite> dropout_sites(double probability, std::int64_t samples) {
+  if (samples < 1) throw std::invalid_argument("the head has no dropout sample");
+  std::vector<ops::DropoutSite> sites{{probability, 0}};
+  for (std::int64_t sample = 1; sample < samples; ++sample) {
+    sites.push_back({probability, static_cast<std::uint16_t>(sample + 1)});
+  }
+  return sites;
+}
+
+}  // namespace
 
 Head::Head(const HeadConfig& config, const Backbone& backbone)
     : config_(config),
-      dropout_(config.dropout.value_or(backbone.classifier_dropout())),
+      dropout_(dropout_sites(config.dropout.value_or(backbone.classifier_dropout()), config.dropout_samples)),
       pooler_(make_pooler(config, backbone)) {
   if (config.labels.empty()) throw std::invalid_argument("the head has no labels, so nothing to predict");
   if (config.views < 1) throw std::invalid_argument("the head reads no text");
@@ -50,7 +65,7 @@ at::Tensor Head::side_by_side(const at::Tensor& pooled, const PackedInput& input
 }
 
 at::Tensor Head::outputs(const HiddenStates& hidden, const PackedInput& input, const ForwardContext& context) const {
-  const at::Tensor pooled = ops::dropout_rows((*pooler_)(hidden, input, context), {dropout_, 0}, input, context);
+  const at::Tensor pooled = ops::mean_dropout_rows((*pooler_)(hidden, input, context), dropout_, input, context);
   return ops::linear(side_by_side(pooled, input), classifier_.weight, classifier_.bias, ops::Activation::kNone,
                      context);
 }

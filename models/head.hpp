@@ -6,7 +6,7 @@
 
 namespace meshfold::models {
 
-/// From hidden states to one row of outputs a sample: pooling and dropout (head site 0) of each text, the vectors of a
+/// From hidden states to one row of outputs a sample: pooling and dropout (sites in docs/numerics.md) of each text, the vectors of a
 /// sample's texts and its standardised features side by side, classifier. Always computes in fp32. Parameters: the
 /// pooler's, then `classifier`.
 class Head {
@@ -26,7 +26,7 @@ class Head {
   at::Tensor side_by_side(const at::Tensor& pooled, const PackedInput& input) const;
 
   HeadConfig config_;
-  double dropout_;
+  std::vector<ops::DropoutSite> dropout_;  ///< one a dropout sample
   std::unique_ptr<Pooler> pooler_;
   LinearParameters classifier_;
 };

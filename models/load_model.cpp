@@ -19,6 +19,26 @@ HeadConfig choose_head(const std::filesystem::path& directory, const LoadOptions
       "describes a backbone without a head, so it cannot predict; train one first or name the targets");
 }
 
+/// The head's layers must be the backbone's.
+void check_layers(const ConfigJson& config, const HeadConfig& head, std::int64_t num_layers) {
+  if (head.pooling == Pooling::kWeightedLayers && head.first_layer > num_layers) {
+    config.fail("has " + std::to_string(num_layers) + " layers, but the weighted sum begins with hidden state " +
+                std::to_string(head.first_layer) + "; set model.pooling_first_layer to one of 0 to " +
+                std::to_string(num_layers));
+  }
+  if (head.pooling == Pooling::kConcatCls && head.num_layers > num_layers + 1) {
+    config.fail("has " + std::to_string(num_layers) + " layers, so " + std::to_string(num_layers + 1) +
+                " hidden states, but model.pooling_layers = " + std::to_string(head.num_layers));
+  }
+}
+
+void check_frozen_and_new_layers(const ConfigJson& config, const LoadOptions& options, std::int64_t num_layers) {
+  const std::int64_t frozen = options.rates.freeze_lower_layers, fresh = options.reinit_layers;
+  if (frozen + fresh <= num_layers) return;
+  config.fail("has " + std::to_string(num_layers) + " layers, but freeze.lower_layers = " + std::to_string(frozen) +
+              " and model.reinit_layers = " + std::to_string(fresh) + " together are more; lower them");
+}
+
 }  // namespace
 
 LoadedModel load_model(const std::filesystem::path& directory, const LoadOptions& options) {
@@ -30,9 +50,12 @@ LoadedModel load_model(const std::filesystem::path& directory, const LoadOptions
 
   LoadedModel loaded;
   auto backbone = architecture.make_backbone(config, options.dropout);
+  const std::int64_t num_layers = backbone->shape().num_layers;
+  check_layers(config, head, num_layers);
+  check_frozen_and_new_layers(config, options, num_layers);
   const double initializer_range = backbone->initializer_range();
-  loaded.model = make_sequence_model(std::move(backbone), head, options.compute_type, options.layout,
-                                     options.recompute);
+  loaded.model = make_sequence_model(std::move(backbone), head, options.compute_type, options.layout, options.recompute,
+                                     options.rates);
   ParameterStore& store = loaded.model->parameters();
   loaded.report = tensors.match(store, head, own_head.value_or(HeadConfig{}));
   const std::set<std::string> fresh(loaded.report.initialized.begin(), loaded.report.initialized.end());
@@ -42,7 +65,10 @@ LoadedModel load_model(const std::filesystem::path& directory, const LoadOptions
         "lacks " + *fresh.begin() + ", though config.json describes a trained head; fetch the directory again");
   }
   for (const Parameter& parameter : store) {
-    if (fresh.contains(parameter.spec.name)) {
+    const auto layer = layer_of(parameter.spec.name);
+    const bool redrawn = layer && *layer >= num_layers - options.reinit_layers;
+    if (redrawn) loaded.report.initialized.push_back(parameter.spec.name);
+    if (redrawn || fresh.contains(parameter.spec.name)) {
       initialize_parameter(parameter, options.seed, initializer_range);
     } else {
       tensors.read(parameter);

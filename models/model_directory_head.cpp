@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "models/pooling_names.hpp"
+
 namespace meshfold::models {
 namespace {
 
@@ -52,9 +54,7 @@ std::vector<std::string> labels_of(const ConfigJson& config) {
 HeadConfig read_meshfold_head(const ConfigJson& config, const Json& own) {
   try {
     HeadConfig head;
-    const std::string pooling = own.at("pooling").get<std::string>();
-    if (pooling != "mean" && pooling != "cls") config.fail("meshfold_head.pooling must be mean or cls");
-    head.pooling = pooling == "mean" ? Pooling::kMean : Pooling::kCls;
+    read_pooling(own, head);
     head.task = task_of(config, own.at("problem_type").get<std::string>());
     head.labels = own.at("labels").get<std::vector<std::string>>();
     if (head.labels.empty()) config.fail("meshfold_head.labels is empty");
@@ -71,6 +71,8 @@ HeadConfig read_meshfold_head(const ConfigJson& config, const Json& own) {
     return head;
   } catch (const nlohmann::json::exception& error) {
     config.fail(std::string("key 'meshfold_head' is damaged (") + error.what() + "); export the model again");
+  } catch (const std::invalid_argument& error) {
+    config.fail(std::string("key 'meshfold_head': ") + error.what() + "; a newer version may read it");
   }
 }
 
@@ -78,6 +80,14 @@ HeadConfig read_meshfold_head(const ConfigJson& config, const Json& own) {
 
 bool is_own_head(const HeadConfig& head) {
   return head.pooling != Pooling::kCls || head.views > 1 || !head.features.empty();
+}
+
+bool same_pooling(const HeadConfig& a, const HeadConfig& b) {
+  if (a.pooling != b.pooling) return false;
+  if (a.pooling == Pooling::kWeightedLayers) {
+    return a.first_layer == b.first_layer && a.layer_pooling == b.layer_pooling;
+  }
+  return a.pooling != Pooling::kConcatCls || a.num_layers == b.num_layers;
 }
 
 std::optional<HeadConfig> read_own_head(const ConfigJson& config, const Architecture& architecture) {
@@ -108,12 +118,12 @@ void write_head(const HeadConfig& head, const Architecture& architecture, Config
     for (const Feature& feature : head.features) {
       features.push_back({{"name", feature.name}, {"mean", feature.mean}, {"scale", feature.scale}});
     }
-    json[kOwnKey] = {{"pooling", head.pooling == Pooling::kMean ? "mean" : "cls"},
-                     {"problem_type", problem_type},
+    json[kOwnKey] = {{"problem_type", problem_type},
                      {"labels", head.labels},
                      {"views", head.views},
                      {"features", features},
                      {"file", kHeadFile}};
+    write_pooling(head, json[kOwnKey]);
     return;
   }
   json["architectures"] = {architecture.classifier_class};

@@ -9,6 +9,7 @@ namespace meshfold::models {
 namespace {
 
 bool is_classifier(const std::string& name) { return name == "classifier.weight" || name == "classifier.bias"; }
+bool is_own_pooler(const std::string& name) { return name.starts_with(kPoolingPrefix); }
 
 std::string listed(const std::vector<std::string>& names) {
   constexpr std::size_t kShown = 8;
@@ -39,19 +40,21 @@ void DirectoryTensors::add(const std::shared_ptr<const TensorFile>& file) {
 }
 
 LoadReport DirectoryTensors::match(const ParameterStore& store, const HeadConfig& head, const HeadConfig& own) {
-  const bool other_pooling = head.pooling != own.pooling;
+  const auto is_pooler = [&](const std::string& name) { return is_own_pooler(name) || architecture_.is_pooler(name); };
+  const bool other_pooling = !same_pooling(head, own);
   const bool other_vector = other_pooling || head.views != own.views || head.features.size() != own.features.size();
   LoadReport report;
   std::vector<std::string> missing, extra;
   for (auto source = sources_.begin(); source != sources_.end();) {
     const std::string& name = source->first;
     // A classifier reads the vector that it was trained on; on another it would be noise.
-    const bool other_head = (other_vector && is_classifier(name)) || (other_pooling && architecture_.is_pooler(name));
-    if (store.find(name) && !(other_head && is_classifier(name))) {
+    const bool of_our_head = is_classifier(name) || is_own_pooler(name);
+    const bool other_head = (other_vector && is_classifier(name)) || (other_pooling && is_pooler(name));
+    if (store.find(name) && !(other_head && of_our_head)) {
       ++source;
       continue;
     }
-    (architecture_.is_ignorable(name) || other_head || (architecture_.is_pooler(name) && head.pooling == Pooling::kMean)
+    (architecture_.is_ignorable(name) || other_head || (is_pooler(name) && head.pooling != Pooling::kCls)
          ? report.left_out
          : extra)
         .push_back(source->second.name);
@@ -60,7 +63,7 @@ LoadReport DirectoryTensors::match(const ParameterStore& store, const HeadConfig
   for (const Parameter& parameter : store) {
     const std::string& name = parameter.spec.name;
     if (sources_.contains(name)) continue;
-    (architecture_.is_pooler(name) || is_classifier(name) ? report.initialized : missing).push_back(name);
+    (is_pooler(name) || is_classifier(name) ? report.initialized : missing).push_back(name);
   }
   if (!missing.empty() || !extra.empty()) {
     std::string problem;

@@ -21,6 +21,10 @@ void ParameterDeclaration::norm(const std::string& name, std::int64_t size) {
   bias(name, size);
 }
 
+void ParameterDeclaration::scales(const std::string& name, std::int64_t size) {
+  add(name, {size}, Decay::kNo, ComputeCopy::kNo, Initializer::kOnes, {});
+}
+
 void ParameterDeclaration::add(std::string name, std::vector<std::int64_t> shape, Decay decay, ComputeCopy copy,
                                Initializer initializer, std::vector<std::int64_t> units) {
   store_.add({std::move(name), std::move(shape), {}, decay, copy, initializer, std::move(units), region_});

@@ -21,6 +21,8 @@ class ParameterDeclaration {
   void linear(const std::string& name, std::int64_t out, std::int64_t in, ComputeCopy copy);
   /// `name`.weight and `name`.bias, both [size]; one and zero at the start.
   void norm(const std::string& name, std::int64_t size);
+  /// `name` [size], one at the start.
+  void scales(const std::string& name, std::int64_t size);
 
  private:
   void add(std::string name, std::vector<std::int64_t> shape, Decay decay, ComputeCopy copy, Initializer initializer,

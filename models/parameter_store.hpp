@@ -43,6 +43,7 @@ struct ParameterSpec {
   /// What a layout may not cut through, in elements per dim (the width of a head); empty: 1 everywhere.
   std::vector<std::int64_t> units = {};
   Region region = Region::kTokens;
+  double rate = 1.0;  ///< share of the learning rate; 0: frozen, no gradient reaches it
 
   /// Whether this rank holds only a part of it.
   bool sharded() const { return box.extent != global_shape; }
@@ -82,6 +83,8 @@ class ParameterStore {
   std::size_t add(ParameterSpec spec);
   /// Another box, before allocate(); the same conditions as in add().
   void set_box(std::size_t index, Box box);
+  /// Another learning-rate factor.
+  void set_rate(std::size_t index, double rate) { parameters_[index].spec.rate = rate; }
   /// Makes the storage on `device`, uninitialised. `compute_type` is kFloat or kBFloat16.
   void allocate(at::Device device, at::ScalarType compute_type);
 

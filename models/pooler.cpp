@@ -2,6 +2,8 @@
 
 #include <stdexcept>
 
+#include "models/poolers.hpp"
+
 namespace meshfold::models {
 namespace {
 
@@ -55,6 +57,16 @@ std::unique_ptr<Pooler> make_pooler(const HeadConfig& head, const Backbone& back
       return std::make_unique<ClsPooler>(backbone);
     case Pooling::kMean:
       return std::make_unique<MeanPooler>(backbone);
+    case Pooling::kMax:
+    case Pooling::kMin:
+    case Pooling::kLast:
+      return make_token_pooler(head.pooling, backbone);
+    case Pooling::kAttention:
+      return make_attention_pooler(backbone);
+    case Pooling::kWeightedLayers:
+      return make_layer_pooler(head, backbone);
+    case Pooling::kConcatCls:
+      return make_concatenated_pooler(head, backbone);
   }
   throw std::invalid_argument("a head has an unknown pooling");
 }

@@ -13,10 +13,15 @@ namespace {
 class SequenceModel final : public Model {
  public:
   SequenceModel(std::unique_ptr<Backbone> backbone, const HeadConfig& head, at::ScalarType compute_type,
-                const ModelLayout& layout, Recompute recompute)
-      : backbone_(std::move(backbone)), head_(head, *backbone_), tensor_(layout.tensor), recompute_(recompute) {
+                const ModelLayout& layout, Recompute recompute, const LayerRates& rates)
+      : backbone_(std::move(backbone)),
+        head_(head, *backbone_),
+        tensor_(layout.tensor),
+        recompute_(recompute),
+        rates_(rates) {
     ParameterDeclaration of_backbone(store_, Region::kTokens), of_head(store_, Region::kSamples);
     backbone_->declare(of_backbone);
+    set_layer_rates(store_, store_.size(), backbone_->shape().num_layers, rates);
     head_.declare(of_head);
     cut(layout);
     store_.allocate(at::kCPU, compute_type);
@@ -43,6 +48,7 @@ class SequenceModel final : public Model {
   Head head_;
   dist::ProcessGroup* tensor_;
   Recompute recompute_;
+  LayerRates rates_;
   ParameterStore store_;
 };
 
@@ -67,12 +73,16 @@ at::Tensor SequenceModel::forward(const PackedInput& input, const ForwardContext
   if (context.mode == Mode::kTraining && context.gradients == nullptr) {
     throw std::invalid_argument("a model's training pass needs a gradient sink");
   }
+  // Below the lowest parameter that learns: the same draws, but no graph.
+  ForwardContext frozen = context;
+  if (context.mode == Mode::kTraining && rates_.freeze_embeddings) frozen.mode = Mode::kRehearsal;
   HiddenStates kept{head_.first_state(), {}};
-  LayerStream stream = backbone_->embed(input, context);
+  LayerStream stream = backbone_->embed(input, frozen);
   if (kept.first == 0) kept.states.push_back(all_rows(stream, input, context));
   for (std::int64_t index = 0; index < backbone_->shape().num_layers; ++index) {
-    stream = recompute_ == Recompute::kLayers ? recomputed_layer(*backbone_, stream, index, input, context)
-                                              : backbone_->layer(stream, index, input, context);
+    const ForwardContext& of_layer = index < rates_.freeze_lower_layers ? frozen : context;
+    stream = recompute_ == Recompute::kLayers ? recomputed_layer(*backbone_, stream, index, input, of_layer)
+                                              : backbone_->layer(stream, index, input, of_layer);
     if (index + 1 >= kept.first) kept.states.push_back(all_rows(stream, input, context));
   }
   return head_.outputs(kept, input, context);
@@ -81,9 +91,9 @@ at::Tensor SequenceModel::forward(const PackedInput& input, const ForwardContext
 }  // namespace
 
 std::unique_ptr<Model> make_sequence_model(std::unique_ptr<Backbone> backbone, const HeadConfig& head,
-                                           at::ScalarType compute_type, const ModelLayout& layout,
-                                           Recompute recompute) {
-  return std::make_unique<SequenceModel>(std::move(backbone), head, compute_type, layout, recompute);
+                                           at::ScalarType compute_type, const ModelLayout& layout, Recompute recompute,
+                                           const LayerRates& rates) {
+  return std::make_unique<SequenceModel>(std::move(backbone), head, compute_type, layout, recompute, rates);
 }
 
 }  // namespace meshfold::models

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "models/backbone.hpp"
+#include "models/layer_rates.hpp"
 #include "models/model.hpp"
 #include "models/model_layout.hpp"
 
@@ -10,9 +11,10 @@ namespace meshfold::models {
 
 /// A backbone and the head that `head` asks for, with one store for both: the backbone's parameters first. They are
 /// allocated here, in the pieces that `layout` gives this rank, but hold no values yet. On a tensor axis all its ranks
-/// call forward with the same input, and all get the outputs. Throws LayoutError.
+/// call forward with the same input, and all get the outputs. What `rates` freezes gets no gradient; where the
+/// embeddings are frozen, backward ends above the lowest layers that are frozen too. Throws LayoutError.
 std::unique_ptr<Model> make_sequence_model(std::unique_ptr<Backbone> backbone, const HeadConfig& head,
                                            at::ScalarType compute_type, const ModelLayout& layout = {},
-                                           Recompute recompute = Recompute::kNone);
+                                           Recompute recompute = Recompute::kNone, const LayerRates& rates = {});
 
 }  // namespace meshfold::models

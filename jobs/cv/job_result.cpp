@@ -11,6 +11,7 @@
 #include "jobs/checkpoint/verified_file.hpp"
 #include "jobs/error.hpp"
 #include "models/error.hpp"
+#include "models/pooling_names.hpp"
 #include "models/safetensors.hpp"
 
 namespace meshfold::jobs {
@@ -46,11 +47,12 @@ json to_json(const models::HeadConfig& head) {
   for (const auto& feature : head.features) {
     features.push_back({{"name", feature.name}, {"mean", feature.mean}, {"scale", feature.scale}});
   }
-  return {{"task", kTaskNames.at(static_cast<std::size_t>(head.task))},
-          {"pooling", head.pooling == models::Pooling::kCls ? "cls" : "mean"},
-          {"labels", head.labels},
-          {"views", head.views},
-          {"features", features}};
+  json object = {{"task", kTaskNames.at(static_cast<std::size_t>(head.task))},
+                 {"labels", head.labels},
+                 {"views", head.views},
+                 {"features", features}};
+  models::write_pooling(head, object);
+  return object;
 }
 
 models::HeadConfig head_from(const json& object) {
@@ -59,7 +61,11 @@ models::HeadConfig head_from(const json& object) {
   // A task of a later version; taking it for another would silently give other numbers.
   if (task == kTaskNames.end()) throw CheckpointError("task " + object.at("task").dump() + " is not known");
   head.task = static_cast<models::Task>(task - kTaskNames.begin());
-  head.pooling = object.at("pooling") == "cls" ? models::Pooling::kCls : models::Pooling::kMean;
+  try {
+    models::read_pooling(object, head);
+  } catch (const std::invalid_argument& unknown) {
+    throw CheckpointError(unknown.what());
+  }
   head.labels = object.at("labels").get<std::vector<std::string>>();
   head.views = object.value("views", std::int64_t{1});
   for (const auto& feature : object.value("features", json::array())) {

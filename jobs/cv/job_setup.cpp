@@ -70,6 +70,10 @@ models::HeadConfig head_of(const RunConfig& config, const PreparedDataset& prepa
   models::HeadConfig head;
   head.task = config.model.task;
   head.pooling = config.model.pooling;
+  head.first_layer = config.model.pooling_first_layer;
+  head.layer_pooling = config.model.pooling_tokens;
+  head.num_layers = config.model.pooling_layers;
+  head.dropout_samples = config.model.dropout_samples;
   head.labels = head.task == models::Task::kClassification ? prepared.class_names : config.data.targets;
   head.dropout = config.model.head_dropout;
   head.views = prepared.dataset.views_per_sample();
@@ -102,6 +106,8 @@ models::LoadOptions load_options_of(const RunConfig& config, const models::HeadC
   options.compute_type = config.precision == Precision::kBf16 ? at::kBFloat16 : at::kFloat;
   options.seed = job_seed(config.run.seed, fold);
   options.recompute = config.training.recompute;
+  options.rates = config.layer_rates;
+  options.reinit_layers = config.model.reinit_layers;
   return options;
 }
 

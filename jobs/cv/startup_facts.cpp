@@ -7,6 +7,7 @@
 #include "jobs/cv/job.hpp"
 #include "jobs/train/trainer.hpp"
 #include "models/ops/instruction_set.hpp"
+#include "models/pooling_names.hpp"
 
 namespace meshfold::jobs {
 namespace {
@@ -95,7 +96,7 @@ std::string describe(const PreparedDataset& prepared, const std::string& table) 
 Facts model_facts(const RunConfig& config, const models::LoadedModel& loaded) {
   const auto& head = loaded.model->head();
   auto model = config.model.path + ": " + loaded.model->description();
-  auto inputs = std::string(head.pooling == models::Pooling::kCls ? "cls" : "mean") + " pooling";
+  auto inputs = models::name_of(head.pooling) + " pooling";
   if (head.views > 1) inputs += " of " + std::to_string(head.views) + " texts side by side";
   if (!head.features.empty()) inputs += " and " + std::to_string(head.features.size()) + " standardised features";
   auto outputs = inputs + ", " + std::to_string(head.labels.size()) + outputs_in_words(head.task);

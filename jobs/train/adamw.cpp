@@ -10,18 +10,22 @@ namespace {
 
 /// The constants of one update.
 struct Update {
-  float decay_factor;  ///< 1 - learning rate x weight decay
   float gradient_scale;
   float beta1_rest, beta2, beta2_rest;
-  float step_size;              ///< learning rate / (1 - beta1^t)
   float root_bias_correction2;  ///< sqrt(1 - beta2^t)
   float epsilon;
+};
+
+/// What the learning rate decides, of one parameter.
+struct Rate {
+  float decay_factor;  ///< 1 - learning rate x weight decay; 1 for what does not decay
+  float step_size;     ///< learning rate / (1 - beta1^t)
 };
 
 /// Element by element, and square root and division are correctly rounded, so neither the instruction set nor the cut
 /// changes a bit.
 __attribute__((target_clones("default", "avx2"))) void update_elements(const Update& u, std::int64_t n,
-                                                                       float decay_factor,
+                                                                       const Rate& rate,
                                                                        const float* __restrict gradient,
                                                                        float* __restrict value, float* __restrict first,
                                                                        float* __restrict second) {
@@ -30,7 +34,7 @@ __attribute__((target_clones("default", "avx2"))) void update_elements(const Upd
     const float m = first[i] + u.beta1_rest * (g - first[i]);
     const float v = second[i] * u.beta2 + u.beta2_rest * g * g;
     const float denominator = std::sqrt(v) / u.root_bias_correction2 + u.epsilon;
-    value[i] = value[i] * decay_factor - u.step_size * (m / denominator);
+    value[i] = value[i] * rate.decay_factor - rate.step_size * (m / denominator);
     first[i] = m;
     second[i] = v;
   }
@@ -53,12 +57,11 @@ void AdamW::step(const at::Tensor& gradient, double gradient_scale, double learn
   ++num_updates_;
   const auto t = static_cast<double>(num_updates_);
   Update update;
-  update.decay_factor = static_cast<float>(1.0 - learning_rate * config_.weight_decay);
   update.gradient_scale = static_cast<float>(gradient_scale);
   update.beta1_rest = static_cast<float>(1.0 - config_.beta1);
   update.beta2 = static_cast<float>(config_.beta2);
   update.beta2_rest = static_cast<float>(1.0 - config_.beta2);
-  update.step_size = static_cast<float>(learning_rate / (1.0 - std::pow(config_.beta1, t)));
+  const double bias_correction1 = 1.0 - std::pow(config_.beta1, t);
   update.root_bias_correction2 = static_cast<float>(std::sqrt(1.0 - std::pow(config_.beta2, t)));
   update.epsilon = static_cast<float>(config_.epsilon);
 
@@ -70,8 +73,12 @@ void AdamW::step(const at::Tensor& gradient, double gradient_scale, double learn
 #pragma omp parallel for schedule(static)
   for (std::int64_t c = 0; c < num_chunks; ++c) {
     const Chunk& chunk = chunks_[static_cast<std::size_t>(c)];
-    update_elements(update, chunk.end - chunk.begin, chunk.decays ? update.decay_factor : 1.0F, gradients + chunk.begin,
-                    values + chunk.begin, first + (chunk.begin - range_.begin), second + (chunk.begin - range_.begin));
+    if (chunk.rate == 0.0) continue;
+    const double rate = learning_rate * chunk.rate, decay = chunk.decays ? config_.weight_decay : 0.0;
+    update_elements(update, chunk.end - chunk.begin,
+                    {static_cast<float>(1.0 - rate * decay), static_cast<float>(rate / bias_correction1)},
+                    gradients + chunk.begin, values + chunk.begin, first + (chunk.begin - range_.begin),
+                    second + (chunk.begin - range_.begin));
   }
 }
 

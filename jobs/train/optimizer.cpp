@@ -19,7 +19,7 @@ Optimizer::Optimizer(const models::ParameterStore& store, ElementRange range) : 
     const bool decays = parameter.spec.decay == models::Decay::kYes;
     const std::int64_t end = std::min(parameter.view.offset + parameter.num_elements, range.end);
     for (std::int64_t begin = std::max(parameter.view.offset, range.begin); begin < end; begin += kChunk) {
-      chunks_.push_back({begin, std::min(begin + kChunk, end), decays});
+      chunks_.push_back({begin, std::min(begin + kChunk, end), decays, parameter.spec.rate});
     }
   }
 }

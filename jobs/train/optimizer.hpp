@@ -55,6 +55,7 @@ class Optimizer {
   struct Chunk {
     std::int64_t begin, end;
     bool decays;
+    double rate;  ///< share of the learning rate; 0: neither updated nor decayed
   };
   const models::ParameterStore& store_;
   ElementRange range_;

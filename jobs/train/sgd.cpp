@@ -5,14 +5,15 @@ namespace meshfold::jobs {
 void Sgd::step(const at::Tensor& gradient, double gradient_scale, double learning_rate) {
   check_gradient(gradient);
   ++num_updates_;
-  const auto rate = static_cast<float>(learning_rate), scale = static_cast<float>(gradient_scale),
-             decay = static_cast<float>(config_.weight_decay);
+  const auto scale = static_cast<float>(gradient_scale), decay = static_cast<float>(config_.weight_decay);
   const float* gradients = gradient.const_data_ptr<float>();
   auto* values = store_.flat().mutable_data_ptr<float>();
   const auto num_chunks = static_cast<std::int64_t>(chunks_.size());
 #pragma omp parallel for schedule(static)
   for (std::int64_t c = 0; c < num_chunks; ++c) {
     const Chunk& chunk = chunks_[static_cast<std::size_t>(c)];
+    if (chunk.rate == 0.0) continue;
+    const auto rate = static_cast<float>(learning_rate * chunk.rate);
     const float chunk_decay = chunk.decays ? decay : 0.0F;
     for (std::int64_t i = chunk.begin; i < chunk.end; ++i) {
       values[i] -= rate * (gradients[i] * scale + chunk_decay * values[i]);

@@ -5,6 +5,7 @@ import unittest
 import numpy
 import torch
 import transformers
+from safetensors.torch import load_file
 from sklearn.metrics import accuracy_score, log_loss
 
 import harness
@@ -68,6 +69,19 @@ class Commands(harness.EndToEnd):
         result = run(1, "checkpoint", "verify", directory)
         self.assertEqual(result.returncode, 4, result.stdout + result.stderr)
         self.assertIn("shard-0.safetensors", result.stdout + result.stderr)
+
+    def test_frozen_layers_keep_their_bits_and_a_head_of_its_own_is_exported(self):
+        directory, exported = self.scratch / "frozen", self.scratch / "frozen-model"
+        settings = self.settings(directory, cv__folds=None, cv__strategy=None, data__group=None, training__epochs=1, model__pooling="attention",
+                                 model__dropout_samples=3, freeze__embeddings="true", freeze__lower_layers=1, optimizer__layer_decay=0.9)
+        self.assert_done(run(2, "train", *settings))
+        self.assert_done(run(1, "export", *settings, "--set", f"export.path={exported}"))
+        before, after = load_file(self.model / "model.safetensors"), load_file(exported / "model.safetensors")
+        for name, tensor in after.items():
+            frozen = name.startswith(("embeddings.", "encoder.layer.0."))
+            self.assertEqual(torch.equal(tensor, before[name]), frozen, name)
+        head = load_file(exported / "head.safetensors")
+        self.assertEqual({name.split(".")[0] for name in head}, {"pooling", "classifier"})
 
     def test_tokenizes_alone_and_the_run_finds_it(self):
         cache = self.scratch / "tokenized"

@@ -85,6 +85,23 @@ TEST(AdamW, GivesTheSameBitsWhereverTheStorageIsCutIntoChunks) {
   EXPECT_TRUE(at::equal(updated({100003}), updated({1, 49999, 50003})));
 }
 
+TEST(AdamW, TakesEachParametersShareOfTheLearningRateAndLeavesFrozenOnesAlone) {
+  const nlohmann::json& reference = tests::training_reference()["adamw"];
+  const auto updated = [&](double rate, double learning_rate) {
+    models::ParameterStore store = reference_store(reference);
+    for (std::size_t i = 0; i < store.size(); ++i) store.set_rate(i, rate);
+    AdamW optimizer(store, {.weight_decay = 0.1});
+    for (const nlohmann::json& step : reference["steps"]) {
+      optimizer.step(flat_gradient(store, step["gradient"]), 1.0, learning_rate);
+    }
+    return store.flat().clone();
+  };
+
+  EXPECT_TRUE(at::equal(updated(0.25, 0.01), updated(1.0, 0.0025)));
+  EXPECT_FALSE(at::equal(updated(0.25, 0.01), updated(1.0, 0.01)));
+  EXPECT_TRUE(at::equal(updated(0.0, 0.01), reference_store(reference).flat()));
+}
+
 TEST(AdamW, RefusesAGradientOfAnotherSize) {
   const models::ParameterStore store = reference_store(tests::training_reference()["adamw"]);
   AdamW optimizer(store, {});
