@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "data/nearest_name.hpp"
+#include "jobs/report/console.hpp"
 
 namespace meshfold::launcher {
 namespace {
@@ -41,18 +42,13 @@ bool belongs_to(const Option& option, const std::string& command) {
   return false;
 }
 
-/// Breaks `text` at blanks so that lines with `indent` blanks in front stay within the help's width.
-std::string wrapped(const std::string& text, std::size_t indent) {
-  std::istringstream words(text);
-  std::string result, line(indent, ' ');
-  for (std::string word; words >> word;) {
-    if (line.size() > indent && line.size() + 1 + word.size() > kHelpWidth) {
-      result += line + "\n";
-      line.assign(indent, ' ');
-    }
-    line += (line.size() > indent ? " " : "") + word;
+/// Lines with `indent` blanks in front that stay within the help's width.
+std::string indented(const std::string& text, std::size_t indent) {
+  std::string result;
+  for (const auto line : jobs::wrapped(text, kHelpWidth - indent)) {
+    result += std::string(indent, ' ') + std::string(line) + "\n";
   }
-  return result + line + "\n";
+  return result;
 }
 
 std::string in_table(std::string cell) {
@@ -89,7 +85,7 @@ std::string help_of_command(const std::string& command) {
     }
     const std::string default_text = default_of(option);
     text += "  " + option.key + "  (" + option.type + (option.unit.empty() ? "" : ", " + option.unit) +
-            (default_text.empty() ? "" : "; default " + default_text) + ")\n" + wrapped(option.help, 6);
+            (default_text.empty() ? "" : "; default " + default_text) + ")\n" + indented(option.help, 6);
   }
   return text;
 }

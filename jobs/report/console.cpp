@@ -92,6 +92,19 @@ std::string time_stamp() {
 
 }  // namespace
 
+std::vector<std::string_view> wrapped(std::string_view text, std::size_t width) {
+  std::vector<std::string_view> lines;
+  while (width_of(text) > width) {
+    const std::size_t within = text.rfind(' ', cut_to(text, width + 1).size() - 1);
+    const std::size_t cut = within != std::string_view::npos && within > 0 ? within : text.find(' ', 1);
+    if (cut == std::string_view::npos) break;
+    lines.push_back(text.substr(0, cut));
+    text.remove_prefix(cut + 1);
+  }
+  lines.push_back(text);
+  return lines;
+}
+
 struct Console::State {
   int rank;
   std::FILE* stream;
@@ -120,6 +133,8 @@ struct Console::State {
     std::fputc('\n', stream);
     std::fflush(stream);
   }
+
+  std::size_t columns() const { return terminal_columns(stream, terminal); }
 
   void clear_progress() {
     if (line_in_place) std::fputs("\r\033[K", stream);
@@ -171,8 +186,17 @@ void Console::table(std::string_view title, const std::vector<std::pair<std::str
   std::size_t width = 0;
   for (const auto& [label, value] : rows) width = std::max(width, width_of(label));
   say(title);
-  for (const auto& [label, value] : rows)
-    say(without_trailing_blanks("  " + padded(label, width, false) + "  " + value));
+  // On a terminal a long value goes on below its own beginning; in the log a fact is one line.
+  const std::size_t room = state_->style == Style::kTerminal ? state_->columns() : std::string::npos;
+  const std::size_t indent = width + 4;
+  for (const auto& [label, value] : rows) {
+    const auto lines = wrapped(value, room == std::string::npos ? room : std::max(room, indent + 20) - indent);
+    state_->to_log(without_trailing_blanks("  " + padded(label, width, false) + "  " + value));
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+      const auto start = i == 0 ? "  " + padded(label, width, false) + "  " : std::string(indent, ' ');
+      state_->to_terminal(without_trailing_blanks(start + std::string(lines[i])));
+    }
+  }
 }
 
 void Console::grid(const std::vector<std::string>& header, const std::vector<std::vector<std::string>>& rows) {
@@ -218,7 +242,7 @@ void Console::progress(std::string_view line) {
     return say(line);
   }
   // One column stays free: a full line would wrap, and then it cannot be rewritten.
-  const std::string_view shown = cut_to(line, terminal_columns(state_->stream, state_->terminal) - 1);
+  const std::string_view shown = cut_to(line, state_->columns() - 1);
   std::fprintf(state_->stream, "\r\033[K%.*s", static_cast<int>(shown.size()), shown.data());
   std::fflush(state_->stream);
   state_->line_in_place = true;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -58,6 +59,24 @@ TEST_F(ConsoleTest, GridsAlignFiguresRightAndCountCharactersNotBytes) {
   console.grid({"name", "score"}, {{"\xC3\xA4", "1.5"}, {"long name", "10.25"}});
 
   EXPECT_EQ(written(), "  name       score\n  ---------  -----\n  \xC3\xA4            1.5\n  long name  10.25\n");
+}
+
+TEST_F(ConsoleTest, FactsOnATerminalGoOnBelowTheirOwnBeginning) {
+  setenv("COLUMNS", "32", 1);  // a file has no width of its own
+  Console terminal(0, stream_, Console::Style::kTerminal);
+  terminal.table("facts", {{"a", "one two three four five six seven"}, {"long", "averyveryveryverylongword is whole"}});
+  unsetenv("COLUMNS");
+
+  EXPECT_EQ(written(),
+            "facts\n  a     one two three four five\n        six seven\n"
+            "  long  averyveryveryverylongword\n        is whole\n");
+}
+
+TEST_F(ConsoleTest, FactsInAFileAreOneLineEach) {
+  Console plain(0, stream_, Console::Style::kPlain);
+  plain.table("facts", {{"a", std::string(50, 'x') + " " + std::string(500, 'y')}});
+
+  EXPECT_EQ(written(), "facts\n  a  " + std::string(50, 'x') + " " + std::string(500, 'y') + "\n");
 }
 
 TEST_F(ConsoleTest, TheLogHoldsWhatWasSaidBeforeItWasOpen) {
