@@ -9,6 +9,7 @@
 #include "data/sentence_piece_training.hpp"
 #include "data/turns.hpp"
 #include "jobs/train/early_stopping.hpp"
+#include "jobs/train/metric_kinds.hpp"
 #include "jobs/train/optimizer.hpp"
 #include "jobs/train/plateau_decay.hpp"
 #include "jobs/train/schedule.hpp"
@@ -107,6 +108,7 @@ struct CvSection {
   int bins = 10;                    ///< of each regression target, where folds are stratified by values
   int groups = 0;                   ///< rank groups; 0: min(folds, ranks)
   Select select = Select::kBest;
+  MetricChoice metric;              ///< what is best
   std::optional<double> clip_min, clip_max;  ///< for test predictions and oof values
 };
 

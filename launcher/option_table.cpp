@@ -529,7 +529,7 @@ std::vector<Option> layout_options() {
 }
 
 std::vector<Option> cv_options() {
-  using jobs::FoldStrategy, jobs::Select;
+  using jobs::FoldStrategy, jobs::MetricMode, jobs::Select;
   return {
       integer("cv.folds", MEMBER(cv.folds), between(2, 1000), "folds", Kind::kTraining, "cv", "number of folds"),
       choice("cv.strategy", MEMBER(cv.strategy),
@@ -549,6 +549,13 @@ std::vector<Option> cv_options() {
               "groups of ranks that run folds side by side; 0: the smaller of folds and ranks"),
       choice("cv.select", MEMBER(cv.select), Names<Select>{{"best", Select::kBest}, {"last", Select::kLast}},
              Kind::kTraining, kFitting, "which epoch's weights predict: the best on the validation rows, or the last"),
+      text("cv.metric", "metric or metric/label", MEMBER(cv.metric.name), Kind::kTraining, kFitting,
+           "score that says which weights and which fold are best, when to stop early and when to lower the learning "
+           "rate; docs/numerics.md lists them",
+           "mcrmse; log_loss for classification and multi_label"),
+      choice("cv.metric_mode", MEMBER(cv.metric.mode),
+             Names<MetricMode>{{"auto", MetricMode::kAuto}, {"min", MetricMode::kMin}, {"max", MetricMode::kMax}},
+             Kind::kTraining, kFitting, "whether a smaller or a larger score is better; auto knows it of each metric"),
       optional_number("cv.clip_min", MEMBER(cv.clip_min), any_number(), Kind::kOutput, "cv predict",
                       "smallest predicted value that is written", ""),
       optional_number("cv.clip_max", MEMBER(cv.clip_max), any_number(), Kind::kOutput, "cv predict",

@@ -61,6 +61,7 @@ void apply_file(const fs::path& file, jobs::RunConfig& config, Origins& origins,
 
 /// Defaults that follow from other options.
 void fill_dependent_defaults(jobs::RunConfig& config, const Origins& origins) {
+  config.cv.metric.name = config.cv.metric.name_for(config.model.task);
   if (config.model.task == models::Task::kRegression) return;
   if (!origins.contains("loss.kind")) {
     config.loss.kind = config.model.task == models::Task::kClassification ? models::LossKind::kCrossEntropy

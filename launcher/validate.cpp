@@ -94,6 +94,10 @@ class Validation {
       fault("loss.label_smoothing", "works with loss.kind = cross_entropy only; set it to 0");
     }
     check_loss_weights();
+    const auto& labels = classification ? std::vector<std::string>() : config_.data.targets;
+    const auto metric_problem =
+        jobs::metric_fault(config_.cv.metric.name_for(config_.model.task), config_.model.task, labels);
+    if (!metric_problem.empty()) fault("cv.metric", "= '" + config_.cv.metric.name + "' " + metric_problem);
     if (config_.model.task != models::Task::kRegression && (config_.cv.clip_min || config_.cv.clip_max)) {
       fault(config_.cv.clip_min ? "cv.clip_min" : "cv.clip_max", "is for regression; probabilities are within 0 and 1");
     }

@@ -1,6 +1,7 @@
 #include "jobs/cv/closing.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <numeric>
@@ -24,17 +25,17 @@ std::string format(const char* pattern, double value) {
   return text;
 }
 
-/// What rmse/<target> of six targets would make too wide; the report has them all.
-std::size_t num_shown(const Scores& scores) { return scores.size() <= 3 ? scores.size() : 1; }
+std::string score_text(double score) { return std::isfinite(score) ? format("%.4f", score) : "n/a"; }
 
+/// The report has all of them.
 void add_scores(std::vector<std::string>& row, const Scores& scores) {
-  for (std::size_t i = 0; i < num_shown(scores); ++i) row.push_back(format("%.4f", scores[i].second));
+  for (const auto& [name, score] : headline(scores)) row.push_back(score_text(score));
 }
 
 void print_table(const RunRecord& run, std::size_t num_samples, Select select, Console& console) {
   const auto& first = run.folds.front();
   std::vector<std::string> header{"job", "samples"};
-  for (std::size_t i = 0; i < num_shown(first.scores); ++i) header.push_back(first.scores[i].first);
+  for (const auto& [name, score] : headline(first.scores)) header.push_back(name);
   const bool shows_last = select == Select::kBest && !first.last_scores.empty();
   if (shows_last) header.push_back("last epoch");
   header.insert(header.end(), {"step", "time", "samples/s"});
@@ -43,7 +44,7 @@ void print_table(const RunRecord& run, std::size_t num_samples, Select select, C
   for (const auto& fold : run.folds) {
     std::vector<std::string> row{fold.job, with_separators(fold.samples)};
     add_scores(row, fold.scores);
-    if (shows_last) row.push_back(format("%.4f", fold.last_scores.front().second));
+    if (shows_last) row.push_back(score_text(fold.last_scores.front().second));
     row.push_back(std::to_string(fold.selected_step) + "/" + std::to_string(fold.steps));
     row.push_back(format("%.0f s", fold.seconds));
     row.push_back(fold.samples_per_s > 0 ? format("%.1f", fold.samples_per_s) : "");
@@ -91,10 +92,11 @@ void close_cross_validation(const ClosingInputs& inputs, const std::vector<JobRe
   };
 
   const auto outputs = clip(collect_out_of_fold(results, inputs.folds.assignment, ids));
+  const std::string metric = config.cv.metric.name_for(head.task);
   auto notes = inputs.notes;
-  notes.pooled = compute_scores(head, outputs, targets);
-  notes.trivial =
-      compute_scores(head, predict_trivially(head, targets, inputs.folds.assignment, inputs.folds.num_folds), targets);
+  notes.pooled = compute_scores(head, outputs, targets, metric);
+  notes.trivial = compute_scores(
+      head, predict_trivially(head, targets, inputs.folds.assignment, inputs.folds.num_folds), targets, metric);
 
   const auto oof = run / "oof.csv";
   write_out_of_fold(oof, config.data.id, ids, inputs.folds.assignment, head, config.data.targets, targets,

@@ -100,6 +100,7 @@ JobRecord make_record(const JobPlan& plan, const JobInputs& inputs, const models
   record.training_samples = plan.training_rows.size();
   record.seconds = outcome.seconds;
   record.last_scores = outcome.last_scores;
+  record.better = inputs.config.cv.metric.better_for(head.task);
   record.head = head;
   record.model_path = inputs.config.model.path;
   return record;
@@ -113,7 +114,8 @@ JobResult predict_result(const JobPlan& plan, const JobInputs& inputs, const Tra
     result.validation_predictions = predict_rows(model, mesh, inputs.training, plan.validation_rows, max_tokens);
     // Of the predictions that are kept, rather than the trainer's word for it.
     result.record.scores =
-        compute_scores(inputs.head, result.validation_predictions, targets_of(inputs.training, plan.validation_rows));
+        compute_scores(inputs.head, result.validation_predictions, targets_of(inputs.training, plan.validation_rows),
+                       inputs.config.cv.metric.name_for(inputs.head.task));
   }
   if (inputs.test != nullptr) {
     result.test_predictions = predict_rows(model, mesh, *inputs.test, all_rows(*inputs.test), max_tokens);

@@ -10,6 +10,7 @@
 #include "dist/durable_file.hpp"
 #include "jobs/checkpoint/verified_file.hpp"
 #include "jobs/error.hpp"
+#include "jobs/train/scores_json.hpp"
 #include "models/error.hpp"
 #include "models/pooling_names.hpp"
 #include "models/safetensors.hpp"
@@ -28,18 +29,6 @@ constexpr std::array<std::string_view, 3> kTaskNames = {"regression", "classific
 
 json to_json(const checkpoint::FileDigest& digest) {
   return {{"file", kResultFile}, {"bytes", digest.size}, {"xxh3_128", digest.block_hashes}};
-}
-
-json to_json(const Scores& scores) {
-  json list = json::array();  // an object would lose the order, and the first score is the one that selects
-  for (const auto& [name, value] : scores) list.push_back({name, value});
-  return list;
-}
-
-Scores scores_from(const json& list) {
-  Scores scores;
-  for (const auto& entry : list) scores.emplace_back(entry.at(0).get<std::string>(), entry.at(1).get<double>());
-  return scores;
 }
 
 json to_json(const models::HeadConfig& head) {
@@ -85,8 +74,9 @@ json to_json(const JobRecord& record) {
           {"training_samples", record.training_samples},
           {"seconds", record.seconds},
           {"samples_per_s", record.samples_per_s},
-          {"scores", to_json(record.scores)},
-          {"last_scores", to_json(record.last_scores)},
+          {"scores", scores_to_json(record.scores)},
+          {"last_scores", scores_to_json(record.last_scores)},
+          {"larger_is_better", record.better == Better::kLarger},
           {"head", to_json(record.head)},
           {"model_path", record.model_path}};
 }
@@ -102,8 +92,9 @@ JobRecord record_from(const json& object) {
   record.training_samples = object.at("training_samples");
   record.seconds = object.at("seconds");
   record.samples_per_s = object.at("samples_per_s");
-  record.scores = scores_from(object.at("scores"));
-  record.last_scores = scores_from(object.at("last_scores"));
+  record.scores = scores_from_json(object.at("scores"));
+  record.better = object.at("larger_is_better").get<bool>() ? Better::kLarger : Better::kSmaller;
+  record.last_scores = scores_from_json(object.at("last_scores"));
   record.head = head_from(object.at("head"));
   record.model_path = object.at("model_path");
   return record;

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "jobs/train/metric_kinds.hpp"
 #include "jobs/train/metrics.hpp"
 #include "models/model.hpp"
 
@@ -22,10 +23,11 @@ struct JobRecord {
   std::int64_t steps = 0;
   std::int64_t samples_trained = 0;
   std::size_t training_samples = 0;
-  double seconds = 0;        ///< training and evaluation of the process that finished it
-  double samples_per_s = 0;  ///< of the training steps alone
-  Scores scores;             ///< of the selected checkpoint on the validation rows; empty without
-  Scores last_scores;        ///< of the last epoch
+  double seconds = 0;                ///< training and evaluation of the process that finished it
+  double samples_per_s = 0;          ///< of the training steps alone
+  Scores scores;                     ///< of the selected checkpoint on the validation rows; empty without
+  Scores last_scores;                ///< of the last epoch
+  Better better = Better::kSmaller;  ///< of the first score
   models::HeadConfig head;
   std::string model_path;  ///< the directory training began from: architecture and tokenizer
 };

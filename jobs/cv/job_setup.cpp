@@ -26,6 +26,12 @@ void check_class_weights(const RunConfig& config, const models::HeadConfig& head
                     std::to_string(head.labels.size()) + " classes; give one value each, in this order: " + names);
 }
 
+void check_metric(const RunConfig& config, const models::HeadConfig& head) {
+  const auto name = config.cv.metric.name_for(head.task);
+  const auto fault = metric_fault(name, head.task, head.labels);
+  if (!fault.empty()) throw ConfigError("cv.metric = '" + name + "' " + fault);
+}
+
 }  // namespace
 
 int set_threads(const RunConfig& config, const dist::Environment& mpi) {
@@ -79,6 +85,7 @@ models::HeadConfig head_of(const RunConfig& config, const PreparedDataset& prepa
   head.views = prepared.dataset.views_per_sample();
   for (const auto& name : config.data.features) head.features.push_back({name});
   check_class_weights(config, head);
+  check_metric(config, head);
   return head;
 }
 

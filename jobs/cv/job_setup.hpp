@@ -36,7 +36,7 @@ constexpr std::uint32_t job_seed(std::uint32_t run_seed, int fold) {
 
 /// The head that the config asks for on this data; labels are the targets, or (classification) the class names.
 /// Features have no statistics yet: those are a job's own. ConfigError unless loss.class_weights is empty or has one
-/// value a class.
+/// value a class, and cv.metric is one of the head's scores.
 models::HeadConfig head_of(const RunConfig& config, const PreparedDataset& prepared);
 
 /// ConfigError unless the dataset has the texts and features that the head reads, in its order.

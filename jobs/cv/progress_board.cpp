@@ -1,9 +1,11 @@
 #include "jobs/cv/progress_board.hpp"
 
+#include <cmath>
 #include <cstdio>
 
 #include "jobs/report/metrics_log.hpp"
 #include "jobs/report/run_state.hpp"
+#include "jobs/train/metrics.hpp"
 
 namespace meshfold::jobs {
 
@@ -54,11 +56,10 @@ std::string ProgressBoard::show(Job& job, double& samples_per_s) {
 
 std::string short_text(const std::vector<std::pair<std::string, double>>& scores) {
   std::string text;
-  const std::size_t count = scores.size() <= 3 ? scores.size() : 1;
-  for (std::size_t i = 0; i < count; ++i) {
-    char value[32];
-    std::snprintf(value, sizeof value, " %.4f", scores[i].second);
-    text += (text.empty() ? "" : ", ") + scores[i].first + value;
+  for (const auto& [name, score] : headline(scores)) {
+    char value[32] = " n/a";
+    if (std::isfinite(score)) std::snprintf(value, sizeof value, " %.4f", score);
+    text += (text.empty() ? "" : ", ") + name + value;
   }
   return text;
 }

@@ -36,7 +36,7 @@ class ProgressBoard {
   std::chrono::steady_clock::time_point next_{};
 };
 
-/// "mcrmse 0.5812": the first score, or up to three when there are no more.
+/// "mcrmse 0.5812, mae 0.4100": the headline scores.
 std::string short_text(const std::vector<std::pair<std::string, double>>& scores);
 
 }  // namespace meshfold::jobs

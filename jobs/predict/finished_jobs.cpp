@@ -1,6 +1,7 @@
 #include "jobs/predict/finished_jobs.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "dist/agreement.hpp"
 #include "jobs/error.hpp"
@@ -32,7 +33,8 @@ const JobRecord& best_job(const std::vector<JobRecord>& jobs) {
   const auto better = [](const JobRecord& a, const JobRecord& b) {
     if (a.scores.empty() || b.scores.empty()) return false;
     const double x = a.scores.front().second, y = b.scores.front().second;
-    return larger_is_better(a.head) ? x > y : x < y;
+    if (std::isnan(x) || std::isnan(y)) return !std::isnan(x);
+    return a.better == Better::kLarger ? x > y : x < y;
   };
   return *std::min_element(jobs.begin(), jobs.end(), better);
 }

@@ -226,6 +226,12 @@ Json to_json(const JobStatus& job) {
           {"seconds_left", number(job.seconds_left)}};
 }
 
+/// The selecting score.
+std::string score_text(const Scores& scores) {
+  if (scores.empty()) return "";
+  return std::isfinite(scores.front().second) ? fixed("%.4f", scores.front().second) : "n/a";
+}
+
 }  // namespace
 
 const char* name_of(RunStatus::State state) { return kRunStates.at(static_cast<std::size_t>(state)); }
@@ -275,7 +281,7 @@ void print_status(const RunStatus& status, Console& console) {
                     job.num_steps > 0 ? std::to_string(job.step) + "/" + std::to_string(job.num_steps) : "",
                     job.step > 0 && job.state != JobState::kFinished ? fixed("%.2f", job.epoch) : "",
                     job.step > 0 && job.state != JobState::kFinished ? fixed("%.4f", job.loss) : "",
-                    job.scores.empty() ? "" : fixed("%.4f", job.scores.front().second),
+                    score_text(job.scores),
                     job.samples_per_s > 0 ? fixed("%.1f", job.samples_per_s) : "",
                     job.seconds_left ? duration_text(*job.seconds_left) : ""});
   }

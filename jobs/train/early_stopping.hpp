@@ -2,9 +2,9 @@
 
 #include <optional>
 
-namespace meshfold::jobs {
+#include "jobs/train/metric_kinds.hpp"
 
-enum class Better { kSmaller, kLarger };
+namespace meshfold::jobs {
 
 struct EarlyStoppingConfig {
   int patience = 0;        ///< evaluations without improvement after which training ends; 0: never
@@ -24,7 +24,7 @@ class EarlyStopping {
   EarlyStopping(const EarlyStoppingConfig& config, Better better, State state)
       : config_(config), better_(better), state_(state) {}
 
-  /// Takes the score of one more evaluation; true if training should end.
+  /// Takes the score of one more evaluation (NaN: undefined, so no improvement); true if training should end.
   bool observe(double score);
   const State& state() const { return state_; }
 

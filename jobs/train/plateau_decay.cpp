@@ -1,11 +1,12 @@
 #include "jobs/train/plateau_decay.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 namespace meshfold::jobs {
 
 bool PlateauDecay::improves(double score) const {
-  if (!state_.best) return true;
+  if (!state_.best) return !std::isnan(score);
   return better_ == Better::kLarger ? score > *state_.best * (1.0 + config_.threshold)
                                     : score < *state_.best * (1.0 - config_.threshold);
 }

@@ -29,7 +29,7 @@ class PlateauDecay {
   PlateauDecay(const PlateauConfig& config, Better better, State state)
       : config_(config), better_(better), state_(state) {}
 
-  /// Takes the score of one more evaluation; true if the factor fell.
+  /// Takes the score of one more evaluation (NaN: undefined, so no improvement); true if the factor fell.
   bool observe(double score);
   const State& state() const { return state_; }
 

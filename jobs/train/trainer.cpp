@@ -1,5 +1,7 @@
 #include "jobs/train/trainer.hpp"
 
+#include <ATen/ops/isfinite.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -27,10 +29,6 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 
 data::LastStep last_step_of(const TrainingSection& training) {
   return training.drop_last ? data::LastStep::kDrop : data::LastStep::kShort;
-}
-
-Better better(const models::Model& model) {
-  return larger_is_better(model.head()) ? Better::kLarger : Better::kSmaller;
 }
 
 void check_task(const TrainTask& task, const RunConfig& config, const dist::Mesh& mesh) {
@@ -75,8 +73,9 @@ class Trainer {
                                                  : config.training.epochs * steps_per_epoch_),
         identity_{task.config_hash, dataset.source_hash(), hash_rows(task.training_rows, task.validation_rows),
                   config.run.seed, num_steps_},
-        early_stopping_(config.training.early_stopping, better(model)),
-        plateau_(config.plateau, better(model)),
+        better_(config.cv.metric.better_for(model.head().task)),
+        early_stopping_(config.training.early_stopping, better_),
+        plateau_(config.plateau, better_),
         exchange_(model.parameters(), mesh,
                   config.mesh.shard_optimizer ? StateSharding::kOverData : StateSharding::kOff),
         optimizer_(make_optimizer(model.parameters(), config.optimizer, exchange_.owned())),
@@ -92,6 +91,7 @@ class Trainer {
   bool finished() const { return progress_.step >= num_steps_ || progress_.stopped_early; }
   bool evaluation_due() const;
   void evaluate();
+  bool is_best(double score) const;
   void heed(double score);
   void commit();
   void select_weights();
@@ -118,6 +118,7 @@ class Trainer {
   int parts_;
   std::int64_t steps_per_epoch_, num_steps_;
   TrainingIdentity identity_;
+  Better better_;  ///< of the selecting score
   EarlyStopping early_stopping_;
   PlateauDecay plateau_;
   GradientExchange exchange_;
@@ -165,8 +166,8 @@ void Trainer::resume() {
     optimizer_->set_num_updates(resumed.num_updates);
     progress_ = resumed.progress;
     seconds_before_ = progress_.seconds;
-    early_stopping_ = EarlyStopping(config_.training.early_stopping, better(model_), progress_.early_stopping);
-    plateau_ = PlateauDecay(config_.plateau, better(model_), progress_.plateau);
+    early_stopping_ = EarlyStopping(config_.training.early_stopping, better_, progress_.early_stopping);
+    plateau_ = PlateauDecay(config_.plateau, better_, progress_.plateau);
     std::string text = "resumed from " + name;
     if (resumed.parts != parts_ || resumed.data_ranks != mesh_.data().size()) {
       text += " (made with " + std::to_string(resumed.parts) + " packs a step on " +
@@ -240,16 +241,15 @@ void Trainer::evaluate() {
   if (!task_.validation_rows.empty()) {
     const at::Tensor predictions =
         predict_rows(model_, mesh_, dataset_, task_.validation_rows, config_.predict.max_tokens_per_pack);
-    const Scores scores = compute_scores(model_.head(), predictions, targets_of(dataset_, task_.validation_rows));
-    const double score = scores.front().second;
-    if (!std::isfinite(score)) {
-      throw BadNumbersError(task_.name + ", evaluation after step " + std::to_string(progress_.step) + ": " +
-                            scores.front().first + " is " + std::to_string(score) +
-                            "; lower optimizer.learning_rate or use precision.compute = fp32");
+    if (!at::isfinite(predictions).all().item<bool>()) {
+      throw BadNumbersError(task_.name + ", evaluation after step " + std::to_string(progress_.step) +
+                            ": a prediction is not a finite number; lower optimizer.learning_rate or use "
+                            "precision.compute = fp32");
     }
-    const bool best =
-        progress_.best_step == 0 || (larger_is_better(model_.head()) ? score > progress_.best_scores.front().second
-                                                                     : score < progress_.best_scores.front().second);
+    const Scores scores = compute_scores(model_.head(), predictions, targets_of(dataset_, task_.validation_rows),
+                                         config_.cv.metric.name_for(model_.head().task));
+    const double score = scores.front().second;
+    const bool best = is_best(score);
     progress_.last_scores = scores;
     if (best) {
       progress_.best_scores = scores;
@@ -257,10 +257,24 @@ void Trainer::evaluate() {
     }
     const double epoch = static_cast<double>(progress_.step) / static_cast<double>(steps_per_epoch_);
     tell([&] { listener_.on_evaluation({progress_.step, epoch, scores, best, seconds_since(begin)}); });
+    if (std::isnan(score)) {
+      tell([&] {
+        listener_.on_note(scores.front().first + " is undefined on the validation rows after step " +
+                          std::to_string(progress_.step) + ", which counts as no improvement");
+      });
+    }
     heed(score);
   }
   progress_.evaluated_step = progress_.step;
   commit();
+}
+
+/// An undefined score is never the best.
+bool Trainer::is_best(double score) const {
+  if (std::isnan(score)) return false;
+  if (progress_.best_step == 0) return true;
+  const double best = progress_.best_scores.front().second;
+  return better_ == Better::kLarger ? score > best : score < best;
 }
 
 /// What follows from an evaluation's score. Every rank has the same score, so all decide alike.

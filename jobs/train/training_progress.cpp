@@ -6,23 +6,12 @@
 #include <cstdio>
 
 #include "jobs/error.hpp"
+#include "jobs/train/scores_json.hpp"
 
 namespace meshfold::jobs {
 namespace {
 
 using nlohmann::json;
-
-json to_json(const Scores& scores) {
-  json list = json::array();
-  for (const auto& [name, score] : scores) list.push_back({name, score});
-  return list;
-}
-
-Scores scores_from(const json& list) {
-  Scores scores;
-  for (const json& entry : list) scores.emplace_back(entry.at(0).get<std::string>(), entry.at(1).get<double>());
-  return scores;
-}
 
 json to_json(const std::optional<double>& value) { return value ? json(*value) : json(); }
 
@@ -74,8 +63,8 @@ json to_state(const TrainingProgress& progress, const TrainingIdentity& identity
           {"cursor", progress.cursor},
           {"evaluated_step", progress.evaluated_step},
           {"best_step", progress.best_step},
-          {"best_scores", to_json(progress.best_scores)},
-          {"last_scores", to_json(progress.last_scores)},
+          {"best_scores", scores_to_json(progress.best_scores)},
+          {"last_scores", scores_to_json(progress.last_scores)},
           {"early_stopping", to_json(progress.early_stopping)},
           {"plateau", to_json(progress.plateau)},
           {"stopped_early", progress.stopped_early},
@@ -101,8 +90,8 @@ ResumedState from_state(const json& state, const TrainingIdentity& identity, con
                         state.at("cursor").get<std::int64_t>(),
                         state.at("evaluated_step").get<std::int64_t>(),
                         state.at("best_step").get<std::int64_t>(),
-                        scores_from(state.at("best_scores")),
-                        scores_from(state.at("last_scores")),
+                        scores_from_json(state.at("best_scores")),
+                        scores_from_json(state.at("last_scores")),
                         early_stopping_from(state.at("early_stopping")),
                         plateau_from(state.at("plateau")),
                         state.at("stopped_early").get<bool>(),

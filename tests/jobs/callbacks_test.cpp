@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "jobs/train/early_stopping.hpp"
 #include "jobs/train/plateau_decay.hpp"
 #include "tests/jobs/reference.hpp"
@@ -33,6 +35,13 @@ TEST(EarlyStopping, CountsGainsOfMinDeltaAndLessAsNone) {
   EXPECT_EQ(length({{.patience = 2, .min_delta = 0.005}, Better::kSmaller}, scores), 4);
 }
 
+TEST(EarlyStopping, CountsAnUndefinedScoreAsNoImprovement) {
+  const double undefined = std::numeric_limits<double>::quiet_NaN();
+
+  EXPECT_EQ(length({{.patience = 2}, Better::kSmaller}, {undefined, 0.5, 0.4, undefined, undefined, 0.1}), 5);
+  EXPECT_EQ(length({{.patience = 2}, Better::kLarger}, {undefined, undefined, 0.1}), 2);
+}
+
 TEST(EarlyStopping, GoesOnFromItsStateAsIfNothingHadHappened) {
   const std::vector<double> scores = {0.9, 0.8, 0.85, 0.81, 0.79, 0.8, 0.8, 0.8};
   EarlyStopping whole({.patience = 3}, Better::kSmaller), part({.patience = 3}, Better::kSmaller);
@@ -63,6 +72,16 @@ TEST(PlateauDecay, EqualsTorchAlsoWhenItGoesOnFromItsState) {
     }
     EXPECT_LT(decay.state().factor, 1.0) << "the case must lower the rate";
   }
+}
+
+TEST(PlateauDecay, CountsAnUndefinedScoreAsNoImprovement) {
+  const double undefined = std::numeric_limits<double>::quiet_NaN();
+  PlateauDecay decay({.patience = 1}, Better::kLarger);
+
+  EXPECT_FALSE(decay.observe(undefined));
+  EXPECT_FALSE(decay.observe(0.1)) << "the first defined score is the best";
+  EXPECT_FALSE(decay.observe(undefined));
+  EXPECT_TRUE(decay.observe(undefined));
 }
 
 TEST(PlateauDecay, WithoutPatienceNeverLowers) {

@@ -184,6 +184,17 @@ TEST_F(ToyTrainingOnRanks, HeedsScoresAtTheSameStepsAsOneProcess) {
   EXPECT_GE(one.told.notes.size(), 2U) << "the rate must fall at least once before training ends";
 }
 
+TEST_F(ToyTrainingOnRanks, HeedsAMetricWhereLargerIsBetterAtTheSameSteps) {
+  RunConfig config = heedful(fast_config());
+  config.cv.metric.name = "spearman";
+  const ToyRun many = together(config), one = alone(config);
+
+  EXPECT_EQ(many.outcome.best_step, one.outcome.best_step);
+  EXPECT_EQ(many.outcome.steps, one.outcome.steps);
+  EXPECT_EQ(many.outcome.last_scores.front().first, "spearman");
+  EXPECT_EQ(many.told.notes, first() ? one.told.notes : std::vector<std::string>());
+}
+
 TEST_F(ToyTrainingOnRanks, ResumesItsPatienceAcrossAStop) {
   RunConfig config = heedful(fast_config());
   const ToyRun undisturbed = together(config, "undisturbed");

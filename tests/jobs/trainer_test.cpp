@@ -146,6 +146,37 @@ TEST_F(ToyTraining, ReturnsTheWeightsOfTheBestEvaluation) {
   EXPECT_EQ(checkpoints(), (std::vector<std::int64_t>{outcome.best_step, 20}));
 }
 
+TEST_F(ToyTraining, SelectsByTheChosenMetricInItsDirection) {
+  RunConfig config = toy_config();
+  config.cv.select = Select::kBest;
+  config.optimizer.learning_rate = 0.3;  // wild enough that the last evaluation is not the best
+  config.training.eval_every_steps = 1;
+  const auto run_by = [&](const std::string& metric, MetricMode mode) {
+    config.cv.metric = {metric, mode};
+    return train_toy(directory_.path() / (metric + std::to_string(static_cast<int>(mode))), config, mesh_, dataset_);
+  };
+  const auto score = [](const EvaluationReport& report) { return report.scores.front().second; };
+  const tests::ToyRun largest = run_by("spearman", MetricMode::kAuto), smallest = run_by("spearman", MetricMode::kMin);
+
+  EXPECT_EQ(largest.outcome.best_scores.front().first, "spearman");
+  EXPECT_EQ(largest.outcome.selected_step, std::ranges::max_element(largest.told.evaluations, {}, score)->step);
+  EXPECT_EQ(smallest.outcome.selected_step, std::ranges::min_element(smallest.told.evaluations, {}, score)->step);
+  EXPECT_NE(largest.hash, smallest.hash);
+}
+
+TEST_F(ToyTraining, WhoseScoreIsUndefinedSelectsTheLastStepAndSaysSo) {
+  RunConfig config = toy_config();
+  config.cv.select = Select::kBest;
+  config.cv.metric.name = "qwk";  // the targets are no grades
+  const tests::ToyRun run = train(config);
+
+  EXPECT_EQ(run.outcome.selected_step, 20);
+  EXPECT_EQ(run.outcome.best_step, 0);
+  ASSERT_EQ(run.told.notes.size(), 5U);
+  EXPECT_NE(run.told.notes[0].find("qwk is undefined on the validation rows after step 4"), std::string::npos);
+  EXPECT_TRUE(train(config).told.steps.empty()) << "its checkpoint is read back";
+}
+
 TEST_F(ToyTraining, ThatIsDoneIsNotDoneAgain) {
   const tests::ToyRun first = train(toy_config());
   const tests::ToyRun again = train(toy_config());

@@ -1,4 +1,4 @@
-"""Reference values of training's small parts: torch.optim.AdamW, transformers' schedules, scikit-learn's scores.
+"""Reference values of training's small parts: torch.optim.AdamW, transformers' schedules, torch's plateau rule.
 
 Usage: training_oracle.py DIRECTORY; writes DIRECTORY/training.json, whose numbers are exact (fp32 values printed as doubles).
 """
@@ -8,7 +8,6 @@ import sys
 import types
 
 import numpy
-import sklearn.metrics
 import torch
 import transformers
 
@@ -86,23 +85,7 @@ def plateaus():
     return cases
 
 
-def scores():
-    random = numpy.random.default_rng(3)
-    predicted = random.normal(size=(101, 4)).astype(numpy.float32)
-    wanted = (predicted + random.normal(size=(101, 4))).astype(numpy.float32)
-    rmse = sklearn.metrics.root_mean_squared_error(wanted.astype(float), predicted.astype(float), multioutput="raw_values")
-    logits = (random.normal(size=(77, 5)) * 4).astype(numpy.float32)
-    labels = random.integers(0, 5, size=77)
-    wide = logits.astype(float)
-    exponentials = numpy.exp(wide - wide.max(1, keepdims=True))
-    probabilities = exponentials / exponentials.sum(1, keepdims=True)
-    return {"predicted": predicted.tolist(), "wanted": wanted.tolist(), "rmse": rmse.tolist(), "mcrmse": float(rmse.mean()),
-            "logits": logits.tolist(), "labels": labels.tolist(),
-            "log_loss": sklearn.metrics.log_loss(labels, probabilities, labels=list(range(5))),
-            "accuracy": sklearn.metrics.accuracy_score(labels, probabilities.argmax(1))}
-
-
 directory = pathlib.Path(sys.argv[1])
 directory.mkdir(parents=True, exist_ok=True)
-reference = {"adamw": adamw(), "schedules": schedules(), "plateaus": plateaus(), "scores": scores()}
+reference = {"adamw": adamw(), "schedules": schedules(), "plateaus": plateaus()}
 (directory / "training.json").write_text(json.dumps(reference))

@@ -107,6 +107,7 @@ TEST_F(ReadConfig, ContradictionsAreNamed) {
   expect_has(faults_of(good({{"model.task", "classification"}, {"loss.kind", "mse"}})), "must be cross_entropy");
   expect_has(faults_of(good({{"model.task", "multi_label"}, {"loss.kind", "mse"}})), "must be bce");
   expect_has(faults_of(good({{"loss.kind", "bce"}})), "needs model.task = multi_label");
+  expect_has(faults_of(good({{"cv.metric", "log_loss"}})), "is no metric of this model.task");
   expect_has(faults_of(good({{"loss.class_weights", "1,2"}})), "does not go with this model.task");
   expect_has(faults_of(good({{"loss.target_weights", "1,2,3,4"}})), "has 4 values, but data.targets names");
   expect_has(faults_of(good({{"training.deterministic", "true"}, {"training.parts", "6"}})), "needs a power of two");
@@ -121,6 +122,7 @@ TEST_F(ReadConfig, ClassificationBringsItsLoss) {
   const auto config = read_config(good({{"model.task", "classification"}}), 1);
 
   EXPECT_EQ(config.loss.kind, models::LossKind::kCrossEntropy);
+  EXPECT_EQ(config.cv.metric.name, "log_loss");
   EXPECT_EQ(read_config(good({{"model.task", "multi_label"}}), 1).loss.kind, models::LossKind::kBinaryCrossEntropy);
 }
 
