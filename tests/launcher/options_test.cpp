@@ -23,7 +23,7 @@ jobs::RunConfig everything_changed() {
     // What fits some option: one candidate of each type, taken in turn until the text changes.
     for (const char* candidate :
          {" a # b \"c\\ ", "7", "0.25", "true", "mean", "memory", "smooth_l1", "constant", "classification", "last",
-          "group", "bf16", "logits", "keep", "false", "1", "decoder", "bpe"}) {
+          "group", "bf16", "logits", "keep", "min", "false", "1", "decoder", "bpe"}) {
       try {
         option.set(config, candidate);
       } catch (const std::invalid_argument&) {
