@@ -53,7 +53,7 @@ std::size_t Table::column(std::string_view name) const {
 }
 
 InputPlace Table::place(std::size_t row, std::size_t column) const {
-  return {file().string(), row + 1, line_of(row), columns()[column]};
+  return {file().string(), row_of_file(row) + 1, line_of(row), columns()[column]};
 }
 
 std::string Table::cell(std::size_t row, std::size_t column) const {

@@ -40,6 +40,8 @@ class Table {
   virtual std::uint64_t line_of(std::size_t row) const = 0;
   /// The file's bytes, for hashing.
   virtual std::string_view bytes() const = 0;
+  /// The row of the file, from 0, which row `row` is: another one in a sample (table_sample.hpp).
+  virtual std::size_t row_of_file(std::size_t row) const { return row; }
 
   std::optional<std::size_t> find_column(std::string_view name) const;
   /// Throws InputError that lists the columns and the nearest name.

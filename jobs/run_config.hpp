@@ -55,6 +55,7 @@ struct DataSection {
   std::string group, fold;          ///< column names
   EmptyText empty_text = EmptyText::kError;
   std::string sample_submission;    ///< CSV whose header and ids the submission must follow
+  int sample_rows = 0;              ///< of the training table, drawn by the seed; 0: all
   std::string read = "mapped";      ///< mapped | memory
   std::string cache;                ///< directory of tokenized datasets; default: <run>/data
 };

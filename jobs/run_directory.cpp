@@ -2,6 +2,7 @@
 
 #include <xxhash.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -10,6 +11,7 @@
 #include <random>
 
 #include "jobs/error.hpp"
+#include "jobs/report/utc_time.hpp"
 
 namespace meshfold::jobs {
 namespace {
@@ -62,27 +64,45 @@ std::string shown(const Json& options, const std::string& key) {
   return found == options.end() ? "nothing" : found->dump();
 }
 
-std::vector<std::string> differences(const Json& before, const Json& now, const fs::path& run) {
-  std::vector<std::string> faults;
-  const auto note = [&](const std::string& key) {
-    faults.push_back(key + ": " + run.string() + " was started with " + shown(before, key) + ", now it is " +
-                     shown(now, key) + "; set it back, or take another --run directory");
-  };
+struct Difference {
+  std::string key, before, now;  ///< values as JSON; "nothing" where there is none
+};
+
+std::vector<Difference> differences(const Json& before, const Json& now) {
+  std::vector<Difference> found;
   for (const auto& [key, value] : now.items()) {
-    if (!before.contains(key) || before[key] != value) note(key);
+    if (!before.contains(key) || before[key] != value) found.push_back({key, shown(before, key), shown(now, key)});
   }
   for (const auto& [key, value] : before.items()) {
-    if (!now.contains(key)) note(key);
+    if (!now.contains(key)) found.push_back({key, shown(before, key), shown(now, key)});
   }
-  return faults;
+  return found;
+}
+
+/// The changes as run.json keeps them; ConfigError with all that are not accepted.
+Json accepted_changes(const std::vector<Difference>& changes, const std::vector<std::string>& accepted,
+                      const fs::path& run) {
+  Json notes = Json::array();
+  std::vector<std::string> faults;
+  for (const Difference& change : changes) {
+    if (std::ranges::find(accepted, change.key) != accepted.end()) {
+      notes.push_back({{"time", utc_now()}, {"key", change.key}, {"before", change.before}, {"now", change.now}});
+    } else {
+      faults.push_back(change.key + ": " + run.string() + " was started with " + change.before + ", now it is " +
+                       change.now + "; set it back, take another --run directory, or continue with --accept-changes " +
+                       change.key);
+    }
+  }
+  if (!faults.empty()) throw ConfigError(faults);
+  return notes;
 }
 
 /// run.json of an earlier start, checked for its format.
 Json read_run_json(const fs::path& file) {
   std::ifstream in(file, std::ios::binary);
   const Json run = Json::parse(in, nullptr, /*allow_exceptions=*/false);
-  const bool is_whole = run.is_object() && run.contains("format") && run.contains("id") && run.contains("options") &&
-                        run["options"].is_object();
+  const bool is_whole = run.is_object() && run.contains("format") && run.contains("id") &&
+                        run.contains("config_hash") && run.contains("options") && run["options"].is_object();
   if (!is_whole) throw ConfigError(file.string() + ": is not a run.json of meshfold; take another --run directory");
   if (run["format"] != kFormatVersion) {
     throw ConfigError(file.string() + ": has format " + run["format"].dump() + ", this program writes format " +
@@ -93,23 +113,29 @@ Json read_run_json(const fs::path& file) {
 
 }  // namespace
 
-void open_run_directory(const fs::path& run, const std::vector<ResolvedOption>& options) {
+std::string open_run_directory(const fs::path& run, const std::vector<ResolvedOption>& options,
+                               const std::vector<std::string>& accepted) {
   std::error_code error;
   fs::create_directories(run, error);
   if (error) throw StorageError(run.string() + ": cannot make the run directory: " + error.message());
   const fs::path file = run / "run.json";
   const Json fixed = fixed_options(options);
-  std::string id = new_run_id();
+  Json now = {{"format", kFormatVersion}, {"id", new_run_id()}, {"config_hash", config_hash(options)}};
+  Json notes = Json::array();
   if (fs::exists(file)) {
     const Json before = read_run_json(file);
-    const auto faults = differences(before["options"], fixed, run);
-    if (!faults.empty()) throw ConfigError(faults);
-    id = before["id"].get<std::string>();
+    notes = before.value("accepted_changes", Json::array());
+    for (const Json& note : accepted_changes(differences(before["options"], fixed), accepted, run))
+      notes.push_back(note);
+    now["id"] = before["id"];
+    now["config_hash"] = before["config_hash"];
   }
-  const Json now = {{"format", kFormatVersion}, {"id", id}, {"config_hash", config_hash(options)}, {"options", fixed}};
+  now["options"] = fixed;
+  if (!notes.empty()) now["accepted_changes"] = notes;
   // config.ini first: a directory with run.json always has both.
   dist::replace_file(run / "config.ini", to_ini(options));
   dist::replace_file(file, now.dump(2) + "\n");
+  return now["config_hash"].get<std::string>();
 }
 
 std::string config_hash(const std::vector<ResolvedOption>& options) {

@@ -16,10 +16,13 @@ struct ResolvedOption {
 };
 
 /// Writes or checks `<run>/config.ini` and `run.json` (run id, format version, config hash, the data and training
-/// options). A changed data or training key of an existing run is a ConfigError with the list of differences; layout
-/// and output keys may change and are rewritten. Both files are replaced atomically. Throws StorageError if they cannot
-/// be written. Rank 0 only.
-void open_run_directory(const std::filesystem::path& run, const std::vector<ResolvedOption>& options);
+/// options, accepted changes). A changed data or training key of an existing run is a ConfigError with the list of
+/// differences, unless it is one of `accepted`: then the change is noted with its time in run.json. Layout and output
+/// keys may change and are rewritten. Both files are replaced atomically. Returns the hash of the config that the run
+/// was started with, which its checkpoints and results carry through accepted changes. Throws StorageError if the files
+/// cannot be written. Rank 0 only.
+std::string open_run_directory(const std::filesystem::path& run, const std::vector<ResolvedOption>& options,
+                               const std::vector<std::string>& accepted);
 
 /// XXH3-128 over the data and training keys and values, 32 hex digits; stored in checkpoints.
 std::string config_hash(const std::vector<ResolvedOption>& options);

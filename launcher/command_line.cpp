@@ -23,6 +23,10 @@ po::options_description general_options() {
   add("format", po::value<std::string>()->value_name("text|json"), "of status: for people or for scripts");
   add("compare", "of report: several runs beside each other");
   add("dry-run", "of sbatch: write the script, submit nothing");
+  add("debug",
+      "of cv and train: 100 rows by run.seed, 2 folds, 2 epochs, everything else as it is; --set goes before it");
+  add("accept-changes", po::value<std::vector<std::string>>()->composing()->value_name("KEY"),
+      "of cv and train: continue the run with another value of this data or training option; may be repeated");
   add("output", po::value<std::string>()->value_name("FILE"), "of report: where the page is written");
   add("help", "this text; after a command: its options");
   add("version", "the version");
@@ -67,7 +71,7 @@ void take_words(const std::vector<std::string>& words, CommandLine& line, std::v
 
 /// --format and the like after a command that has no use for them would be lost without a word.
 void take_flags(const po::variables_map& values, CommandLine& line, std::vector<std::string>& faults) {
-  for (const char* name : {"format", "output", "compare", "dry-run"}) {
+  for (const char* name : {"format", "output", "compare", "dry-run", "debug", "accept-changes"}) {
     if (values.count(name) == 0 || line.command == nullptr) continue;
     if (std::ranges::find(line.command->flags, name) == line.command->flags.end()) {
       faults.push_back("--" + std::string(name) + ": " + line.command->name + " does not take it");
@@ -77,6 +81,8 @@ void take_flags(const po::variables_map& values, CommandLine& line, std::vector<
   line.dry_run = values.count("dry-run") > 0;
   if (values.count("output")) line.output = values["output"].as<std::string>();
   if (values.count("format")) line.format = values["format"].as<std::string>();
+  if (values.count("accept-changes")) line.accepted_changes = values["accept-changes"].as<std::vector<std::string>>();
+  line.debug = values.count("debug") > 0;
 }
 
 void take_sets(const std::vector<std::string>& sets, CommandLine& line, std::vector<std::string>& faults) {
@@ -94,38 +100,33 @@ void take_sets(const std::vector<std::string>& sets, CommandLine& line, std::vec
 
 const std::vector<Command>& commands() {
   using enum Command::Processes;
+  const std::vector<std::string> trains = {"debug", "accept-changes"};
   static const std::vector<Command> all = {
-      {"cv",
-       "",
-       "train one model a fold, side by side on groups of ranks; out-of-fold and test predictions",
-       true,
-       kAny,
-       {}},
-      {"train", "", "train one model on all ranks and all rows", true, kAny, {}},
-      {"predict", "", "predict data.test with a finished run or a plain model directory", true, kAny, {}},
-      {"export", "", "write a trained model as a Hugging Face directory", true, kAny, {}},
-      {"tokenize", "", "tokenize data.train and data.test into the cache, and nothing else", true, kAny, {}},
-      {"train-tokenizer", "", "train a SentencePiece tokenizer on the text columns of data.train", true, kAny, {}},
-      {"status",
-       "DIR",
-       "what a run is doing, what is left and how long; from any other terminal",
-       false,
-       kOne,
-       {"format"}},
-      {"report",
-       "DIR",
-       "write report.html anew from a run's files, also of a run that is going on; --compare: several runs",
-       false,
-       kOne,
-       {"output", "compare"}},
-      {"sbatch",
-       "COMMAND",
-       "write COMMAND with its options as a Slurm batch script into the run directory and submit it",
-       false,
-       kOne,
-       {"dry-run"}},
-      {"checkpoint", "list|verify DIR", "list or verify the checkpoints below a directory", false, kOne, {}},
-      {"options", "", "print every option as a Markdown page", false, kOne, {}},
+      {"cv", "", "train one model a fold, side by side on groups of ranks; out-of-fold and test predictions", true,
+       kAny, trains, "cv --config examples/vader.ini --run runs/vader"},
+      {"train", "", "train one model on all ranks and all rows", true, kAny, trains,
+       "train --config examples/train.ini --run runs/train"},
+      {"predict", "", "predict data.test with a finished run or a plain model directory", true, kAny, {},
+       "predict --config examples/predict.ini --run runs/vader"},
+      {"export", "", "write a trained model as a Hugging Face directory", true, kAny, {},
+       "export --config examples/export.ini --run runs/vader"},
+      {"tokenize", "", "tokenize data.train and data.test into the cache, and nothing else", true, kAny, {},
+       "tokenize --config examples/tokenize.ini --run runs/tokenize"},
+      {"train-tokenizer", "", "train a SentencePiece tokenizer on the text columns of data.train", true, kAny, {},
+       "train-tokenizer --config examples/train_tokenizer.ini --run runs/tokenizer"},
+      {"status", "DIR", "what a run is doing, what is left and how long; from any other terminal", false, kOne,
+       {"format"}, "status runs/vader"},
+      {"report", "DIR",
+       "write report.html anew from a run's files, also of a run that is going on; --compare: several runs", false,
+       kOne, {"output", "compare"}, "report runs/vader --output vader.html"},
+      {"sbatch", "COMMAND",
+       "write COMMAND with its options as a Slurm batch script into the run directory and submit it", false, kOne,
+       {"dry-run"}, "sbatch cv --config examples/vader.ini --run runs/slurm --dry-run"},
+      {"checkpoint", "list|verify DIR", "list or verify the checkpoints below a directory", false, kOne, {},
+       "checkpoint verify runs/vader"},
+      {"options", "", "print every option as a Markdown page", false, kOne, {}, "options"},
+      {"completion", "bash", "print a script that completes meshfold's words in bash: source <(meshfold completion bash)",
+       false, kOne, {}, "completion bash"},
   };
   return all;
 }
@@ -197,6 +198,15 @@ std::string general_help() {
           "5 storage,\n  6 peer lost or timed out, 7 numbers went bad, 75 stopped on request with a committed "
           "checkpoint.\n";
   return text.str();
+}
+
+std::string usage_of(const Command& command) {
+  const bool on_ranks = command.processes == Command::Processes::kAny;
+  std::string flags = command.takes_options ? " [--config FILE] [--set section.key=value]... [--run DIR]" : "";
+  for (const std::string& flag : command.flags) flags += " [--" + flag + (flag == "debug" ? "]" : " ...]");
+  return "meshfold " + command.name + ": " + command.summary + "\n\n  meshfold " + command.name +
+         (command.arguments.empty() ? "" : " " + command.arguments) + flags + "\n\nExample:\n  " +
+         (on_ranks ? "mpirun -n 4 meshfold " : "meshfold ") + command.example + "\n";
 }
 
 }  // namespace meshfold::launcher

@@ -15,7 +15,8 @@ struct Command {
   std::string summary;
   bool takes_options;              ///< reads a config: --config, --set, --run
   Processes processes;             ///< kOne: looks at files, without MPI
-  std::vector<std::string> flags;  ///< the options of single commands that it takes: "--format"
+  std::vector<std::string> flags;  ///< the options of single commands that it takes: "format"
+  std::string example;  ///< what stands behind `meshfold` or `mpirun -n 4 meshfold`; runs from the project's root
 };
 
 /// All commands, in the order in which --help lists them.
@@ -30,7 +31,8 @@ struct CommandLine {
   std::string config_file, run_directory;
   std::vector<std::pair<std::string, std::string>> sets;  ///< --set key=value, in order
   std::string format, output;                             ///< --format, --output: of the commands that take them
-  bool compare = false, dry_run = false;
+  std::vector<std::string> accepted_changes;              ///< --accept-changes: keys
+  bool compare = false, dry_run = false, debug = false;
   bool help = false, version = false;
 };
 
@@ -39,5 +41,8 @@ CommandLine parse_command_line(int argc, const char* const* argv);
 
 /// `meshfold --help`: usage, commands, general options.
 std::string general_help();
+
+/// `meshfold <command> --help` without the options: what it does, how it is written, an example.
+std::string usage_of(const Command& command);
 
 }  // namespace meshfold::launcher

@@ -7,6 +7,7 @@
 #include "jobs/report/console.hpp"
 #include "jobs/report/run_status.hpp"
 #include "launcher/checkpoint_command.hpp"
+#include "launcher/completion.hpp"
 #include "launcher/options.hpp"
 #include "launcher/report_command.hpp"
 #include "launcher/sbatch_command.hpp"
@@ -40,19 +41,26 @@ ExitCode run_status(const CommandLine& line, jobs::Console& console) {
   return ExitCode::kDone;
 }
 
+ExitCode run_completion(const CommandLine& line) {
+  if (line.words != std::vector<std::string>{"bash"}) throw jobs::ConfigError("usage: meshfold completion bash");
+  print(bash_completion());
+  return ExitCode::kDone;
+}
+
 ExitCode run(const CommandLine& line) {
   jobs::Console console(0, stdout, jobs::Console::Style::kPlain);
   if (line.command->name == "checkpoint") return run_checkpoint_command(line.words, console);
   if (line.command->name == "status") return run_status(line, console);
   if (line.command->name == "report") return run_report_command(line, console);
   if (line.command->name == "sbatch") return run_sbatch_command(line, console);
+  if (line.command->name == "completion") return run_completion(line);
   print(options_as_markdown());
   return ExitCode::kDone;
 }
 
 std::string help(const CommandLine& line) {
-  if (line.command == nullptr || !line.command->takes_options) return general_help();
-  return "meshfold " + line.command->name + ": " + line.command->summary + "\n" + help_of_command(line.command->name);
+  if (line.command == nullptr) return general_help();
+  return usage_of(*line.command) + help_of_command(line.command->name);
 }
 
 }  // namespace

@@ -52,12 +52,15 @@ jobs::RunConfig shared_config(const launcher::CommandLine& line, dist::Environme
   return launcher::from_text(world.broadcast_bytes(text, 0));
 }
 
-/// Only what trains owns a run directory; the others may write into one without changing what it is.
-void open_run(const std::string& command, const jobs::RunConfig& config, const dist::Environment& mpi,
-              dist::ProcessGroup& world, jobs::Console& console) {
+/// Only what trains owns a run directory; the others may write into one without changing what it is. Returns the hash
+/// by which the run's checkpoints and results are known.
+std::string open_run(const launcher::CommandLine& line, const jobs::RunConfig& config, const dist::Environment& mpi,
+                     dist::ProcessGroup& world, jobs::Console& console) {
+  const std::string& command = line.command->name;
+  std::string hash = config.hash;
   dist::agree(world, "open the run directory", [&] {
     if (mpi.rank() == 0 && (command == "cv" || command == "train")) {
-      jobs::open_run_directory(config.run.directory, launcher::resolved_options(config));
+      hash = jobs::open_run_directory(config.run.directory, launcher::resolved_options(config), line.accepted_changes);
     }
   });
   dist::agree(world, "open the log", [&] {
@@ -65,6 +68,7 @@ void open_run(const std::string& command, const jobs::RunConfig& config, const d
     console.log(command + ": rank " + std::to_string(mpi.rank()) + " of " + std::to_string(mpi.size()) + " on " +
                 mpi.host_name() + ", process " + std::to_string(::getpid()));
   });
+  return world.broadcast_bytes(hash, 0);
 }
 
 dist::HeartbeatConfig heartbeat_config(const jobs::RunConfig& config, const dist::Environment& mpi,
@@ -106,9 +110,9 @@ class StateOfRun {
 ExitCode run(int argc, char** argv, dist::Environment& mpi, jobs::Console& console, StateOfRun& state) {
   const auto line = launcher::parse_command_line(argc, argv);  // every rank has the same words
   const auto world = dist::make_mpi_process_group(mpi.world(), "world");
-  const jobs::RunConfig config = shared_config(line, mpi, *world);
+  jobs::RunConfig config = shared_config(line, mpi, *world);
   mpi.set_deadline(std::chrono::milliseconds(static_cast<long long>(config.run.deadline_s * 1000)));
-  open_run(line.command->name, config, mpi, *world, console);
+  config.hash = open_run(line, config, mpi, *world, console);
   dist::agree(*world, "note the start of the run", [&] { state.begin(line.command->name, config.run.directory); });
 
   dist::Watchdog watchdog(mpi.rank());

@@ -329,6 +329,8 @@ std::vector<Option> data_options() {
              "what a row without text means"),
       text("data.sample_submission", "CSV or JSON Lines file", MEMBER(data.sample_submission), Kind::kOutput, "cv",
            "submission.csv follows its header and ids"),
+      integer("data.sample_rows", MEMBER(data.sample_rows), at_least(0), "rows", Kind::kData, "cv train tokenize",
+              "rows of data.train to use, drawn by run.seed, at least one of each class and fold; 0: all"),
       read(),
       text("data.cache", "directory", MEMBER(data.cache), Kind::kOutput, kReading, "where tokenized tables are kept",
            "<run>/data"),

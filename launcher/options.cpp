@@ -34,14 +34,6 @@ std::string default_of(const Option& option) {
   return option.default_text();
 }
 
-bool belongs_to(const Option& option, const std::string& command) {
-  std::istringstream words(option.commands);
-  for (std::string word; words >> word;) {
-    if (word == command) return true;
-  }
-  return false;
-}
-
 /// Lines with `indent` blanks in front that stay within the help's width.
 std::string indented(const std::string& text, std::size_t indent) {
   std::string result;
@@ -73,6 +65,14 @@ std::string suggest_option(const std::string& key) {
   }
   const auto nearest = data::nearest_name(key, keys);
   return nearest ? "; did you mean '" + *nearest + "'?" : "; meshfold options lists all of them";
+}
+
+bool belongs_to(const Option& option, const std::string& command) {
+  std::istringstream words(option.commands);
+  for (std::string word; words >> word;) {
+    if (word == command) return true;
+  }
+  return false;
 }
 
 std::string help_of_command(const std::string& command) {

@@ -34,6 +34,9 @@ const Option* find_option(const std::string& key);
 /// "; did you mean 'training.epochs'?", or nothing.
 std::string suggest_option(const std::string& key);
 
+/// Whether `command` reads the option.
+bool belongs_to(const Option& option, const std::string& command);
+
 /// The options of one command: key, type, default, unit, help.
 std::string help_of_command(const std::string& command);
 /// The whole table as a page; docs/options.md is this text.

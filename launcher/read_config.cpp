@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "jobs/error.hpp"
+#include "launcher/debug_settings.hpp"
 #include "launcher/ini_file.hpp"
 #include "launcher/options.hpp"
 #include "launcher/validate.hpp"
@@ -90,6 +91,17 @@ jobs::RunConfig read_config(const CommandLine& line, int num_ranks) {
     apply_file(kept, config, origins, faults);
   }
   for (const auto& [key, value] : line.sets) apply({key, value, "--set"}, config, origins, faults);
+  if (line.debug) {
+    for (const auto& [key, value] : debug_settings(config)) {
+      const auto origin = origins.find(key);
+      if (origin == origins.end() || origin->second != "--set") apply({key, value, "--debug"}, config, origins, faults);
+    }
+  }
+  for (const std::string& key : line.accepted_changes) {
+    if (find_option(key) == nullptr) {
+      faults.push_back("--accept-changes: unknown key '" + key + "'" + suggest_option(key));
+    }
+  }
   fill_dependent_defaults(config, origins);
   validate(line.command->name, config, num_ranks, origins, faults);
   if (!faults.empty()) throw jobs::ConfigError(faults);

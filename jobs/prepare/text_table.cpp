@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "data/error.hpp"
+#include "data/table_sample.hpp"
 #include "jobs/error.hpp"
 
 namespace meshfold::jobs {
@@ -19,6 +20,7 @@ RunConfig with_role(RunConfig config, TableRole role) {
     config.data.classes.clear();
     config.data.group.clear();
     config.data.fold.clear();
+    config.data.sample_rows = 0;
     config.model.task = models::Task::kRegression;
   }
   return config;
@@ -69,13 +71,28 @@ std::string roles_in_json(const RunConfig& config, TableRole role) {
   json["fold"] = roles.fold;
   json["task"] = role == TableRole::kTest ? "none" : name_of(config.model.task);
   json["empty_text"] = roles.empty_text == EmptyText::kKeep ? "keep" : "error";
+  if (roles.sample_rows > 0) json["sample"] = {roles.sample_rows, config.run.seed};
   return json.dump();
+}
+
+/// The table, or the sample of it that data.sample_rows asks for. Every class and every fold keeps a row: fewer of them
+/// would be another problem.
+std::unique_ptr<const data::Table> open_rows(const std::filesystem::path& file, const RunConfig& config) {
+  auto table = data::open_table(file);
+  if (config.data.sample_rows == 0) return table;
+  std::vector<std::size_t> covered;
+  if (config.model.task == models::Task::kClassification && config.data.targets.size() == 1) {
+    covered.push_back(table->column(config.data.targets.front()));
+  }
+  if (!config.data.fold.empty()) covered.push_back(table->column(config.data.fold));
+  return data::sample_rows(std::move(table), static_cast<std::size_t>(config.data.sample_rows), config.run.seed,
+                           covered);
 }
 
 }  // namespace
 
 TextTable::TextTable(const std::filesystem::path& file, const RunConfig& given, TableRole role)
-    : table_(data::open_table(file)),
+    : table_(open_rows(file, with_role(given, role))),
       views_(*table_, given.data),
       targets_(*table_, with_role(given, role)),
       max_length_(static_cast<std::size_t>(given.tokenizer.max_length)) {

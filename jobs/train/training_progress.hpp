@@ -18,8 +18,12 @@ struct TrainingIdentity {
   std::string data_hash;    ///< the dataset's source
   std::string rows_hash;    ///< training and validation rows, in order
   std::uint32_t seed = 0;
-  std::int64_t num_steps = 0;
-  bool operator==(const TrainingIdentity&) const = default;
+  std::int64_t num_steps = 0;  ///< follows from the others, unless a change of the epochs was accepted; so not compared
+
+  bool operator==(const TrainingIdentity& other) const {
+    return config_hash == other.config_hash && data_hash == other.data_hash && rows_hash == other.rows_hash &&
+           seed == other.seed;
+  }
 };
 
 /// Hex XXH3-128 of two lists of rows.

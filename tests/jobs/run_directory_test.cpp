@@ -32,9 +32,9 @@ class RunDirectory : public testing::Test {
 };
 
 TEST_F(RunDirectory, KeepsItsIdWhenItContinues) {
-  open_run_directory(run_, options());
+  open_run_directory(run_, options(), {});
   const auto first = nlohmann::json::parse(contents("run.json"));
-  open_run_directory(run_, options());
+  open_run_directory(run_, options(), {});
 
   EXPECT_EQ(nlohmann::json::parse(contents("run.json")), first);
   EXPECT_EQ(first["config_hash"], config_hash(options()));
@@ -42,13 +42,13 @@ TEST_F(RunDirectory, KeepsItsIdWhenItContinues) {
 }
 
 TEST_F(RunDirectory, RefusesChangedDataAndTrainingOptionsWithTheList) {
-  open_run_directory(run_, options());
+  open_run_directory(run_, options(), {});
   auto changed = options();
   changed[0].value = "7";
   changed[2].value = "b.csv";
 
   try {
-    open_run_directory(run_, changed);
+    open_run_directory(run_, changed, {});
     FAIL() << "was accepted";
   } catch (const ConfigError& error) {
     const std::string what = error.what();
@@ -60,12 +60,30 @@ TEST_F(RunDirectory, RefusesChangedDataAndTrainingOptionsWithTheList) {
   EXPECT_NE(contents("config.ini").find("seed = 42"), std::string::npos) << "a refused start must not write";
 }
 
+TEST_F(RunDirectory, KeepsItsHashThroughAcceptedChangesAndNotesThem) {
+  const std::string hash = open_run_directory(run_, options(), {});
+  auto changed = options();
+  changed[0].value = "7";
+
+  EXPECT_EQ(open_run_directory(run_, changed, {"run.seed", "data.train"}), hash);
+  EXPECT_EQ(open_run_directory(run_, changed, {}), hash) << "what was accepted is the run's own now";
+  EXPECT_THROW(open_run_directory(run_, options(), {"data.train"}), ConfigError);
+
+  const auto run = nlohmann::json::parse(contents("run.json"));
+  ASSERT_EQ(run["accepted_changes"].size(), 1U);
+  EXPECT_EQ(run["accepted_changes"][0]["key"], "run.seed");
+  EXPECT_EQ(run["accepted_changes"][0]["before"], "\"42\"");
+  EXPECT_EQ(run["accepted_changes"][0]["now"], "\"7\"");
+  EXPECT_EQ(run["config_hash"], hash);
+  EXPECT_NE(contents("config.ini").find("seed = 7"), std::string::npos);
+}
+
 TEST_F(RunDirectory, TakesChangedLayoutOptions) {
-  open_run_directory(run_, options());
+  open_run_directory(run_, options(), {});
   auto changed = options();
   changed[1].value = "8";
 
-  open_run_directory(run_, changed);
+  open_run_directory(run_, changed, {});
 
   EXPECT_NE(contents("config.ini").find("threads = 8"), std::string::npos);
   EXPECT_EQ(config_hash(changed), config_hash(options()));
@@ -75,7 +93,7 @@ TEST_F(RunDirectory, RefusesARunJsonOfAnotherProgram) {
   fs::create_directories(run_);
   std::ofstream(run_ / "run.json") << "{\"format\": 1";
 
-  EXPECT_THROW(open_run_directory(run_, options()), ConfigError);
+  EXPECT_THROW(open_run_directory(run_, options(), {}), ConfigError);
 }
 
 }  // namespace

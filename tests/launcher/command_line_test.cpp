@@ -38,6 +38,21 @@ TEST(CommandLine, WordsOfACommandKeepTheirOrder) {
   EXPECT_EQ(line.words, (std::vector<std::string>{"verify", "runs/a"}));
 }
 
+TEST(CommandLine, DebugAndAcceptedChangesBelongToWhatTrains) {
+  const auto line = parse({"train", "--debug", "--accept-changes", "a.b", "--accept-changes=c.d"});
+
+  EXPECT_TRUE(line.debug);
+  EXPECT_EQ(line.accepted_changes, (std::vector<std::string>{"a.b", "c.d"}));
+  EXPECT_NE(faults_of({"predict", "--debug"}).find("predict does not take it"), std::string::npos);
+}
+
+TEST(CommandLine, EveryCommandHasAnExampleOfItself) {
+  for (const Command& command : commands()) {
+    EXPECT_TRUE((command.example + " ").starts_with(command.name + " ")) << command.name;
+    EXPECT_NE(usage_of(command).find("Example:\n"), std::string::npos);
+  }
+}
+
 TEST(CommandLine, UnknownCommandsAndOptionsGetASuggestion) {
   EXPECT_NE(faults_of({"tran"}).find("did you mean 'train'?"), std::string::npos) << faults_of({"tran"});
   EXPECT_NE(faults_of({"cv", "--confg", "x"}).find("did you mean '--config'?"), std::string::npos);

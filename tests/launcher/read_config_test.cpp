@@ -141,6 +141,39 @@ TEST_F(ReadConfig, ARunDirectoryContinuesWithItsOwnConfig) {
   EXPECT_EQ(read_config(line("cv", {}), 1).data.texts, views.data.texts);
 }
 
+TEST_F(ReadConfig, DebugGoesBeforeTheFileAndSetBeforeDebug) {
+  write("a.ini", "[training]\nepochs = 9\nbatch_size = 8\n[schedule]\nkind = table\ntable = 1,0.5,0.25\n");
+  auto command_line = good({{"cv.folds", "3"}});
+  command_line.config_file = path("a.ini");
+  command_line.debug = true;
+
+  const auto config = read_config(command_line, 1);
+
+  EXPECT_EQ(config.data.sample_rows, 100);
+  EXPECT_EQ(config.training.epochs, 2);
+  EXPECT_EQ(config.training.batch_size, 8);
+  EXPECT_EQ(config.schedule.table, (std::vector<double>{1, 0.5}));
+  EXPECT_EQ(config.cv.folds, 3);
+  EXPECT_EQ(from_text(to_text(config)).data.sample_rows, 100);
+}
+
+TEST_F(ReadConfig, DebugLeavesTheFoldsOfAColumn) {
+  auto command_line = good();
+  command_line.debug = true;
+  EXPECT_EQ(read_config(command_line, 1).cv.folds, 2);
+  command_line.sets.insert(command_line.sets.end(), {{"cv.strategy", "column"}, {"data.fold", "fold"}});
+
+  EXPECT_EQ(read_config(command_line, 1).cv.folds, jobs::RunConfig{}.cv.folds);
+}
+
+TEST_F(ReadConfig, AcceptedChangesNameOptions) {
+  auto command_line = good();
+  command_line.accepted_changes = {"training.epoch"};
+
+  expect_has(faults_of(command_line),
+             "--accept-changes: unknown key 'training.epoch'; did you mean 'training.epochs'?");
+}
+
 TEST_F(ReadConfig, OnlyDataAndTrainingOptionsChangeTheHash) {
   const auto base = read_config(good(), 1);
 
