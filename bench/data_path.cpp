@@ -1,0 +1,175 @@
+// What it costs to get samples to the model, in processor time of one thread: random access to the mapped dataset
+// beside one H5Dread a sample, and the assembly of a step's packs beside the whole step of a real model.
+//   data_path_bench DATASET.h5 MODEL_DIRECTORY [fp32|bf16]
+
+#include <ATen/Parallel.h>
+#include <hdf5.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <exception>
+#include <numeric>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "bench/processor_time.hpp"
+#include "data/dataset.hpp"
+#include "data/hdf5_handle.hpp"
+#include "data/pack.hpp"
+#include "data/step_plan.hpp"
+#include "jobs/train/evaluate.hpp"
+#include "jobs/train/pack_input.hpp"
+#include "jobs/train/train_step.hpp"
+#include "jobs/train/trainer.hpp"
+
+namespace meshfold {
+namespace {
+
+using bench::processor_seconds;
+
+constexpr int kBatchSize = 32, kSteps = 20;
+
+std::vector<std::uint32_t> shuffled_rows(const data::Dataset& dataset) {
+  std::vector<std::uint32_t> rows(dataset.num_samples());
+  std::iota(rows.begin(), rows.end(), 0U);
+  std::shuffle(rows.begin(), rows.end(), std::mt19937(1));
+  return rows;
+}
+
+struct Access {
+  double seconds_per_sample = 0;
+  std::uint64_t checksum = 0;  ///< sum of all tokens: both ways must read the same
+};
+
+Access read_mapped(const data::Dataset& dataset, const std::vector<std::uint32_t>& rows) {
+  constexpr int kRounds = 20;
+  std::vector<std::int32_t> tokens(1 << 16);
+  Access access;
+  const double start = processor_seconds();
+  for (int round = 0; round < kRounds; ++round) {
+    access.checksum = 0;
+    for (const std::uint32_t row : rows) {
+      dataset.copy_tokens(row, tokens.data());
+      access.checksum = std::accumulate(tokens.begin(), tokens.begin() + dataset.length(row), access.checksum);
+    }
+  }
+  access.seconds_per_sample = (processor_seconds() - start) / (kRounds * static_cast<double>(rows.size()));
+  return access;
+}
+
+/// One hyperslab a sample of the open dataset, without type conversion. The offsets are in memory, as for the mapped
+/// way.
+Access read_by_hdf5(const std::string& file, const data::Dataset& dataset, const std::vector<std::uint32_t>& rows) {
+  std::vector<hsize_t> offsets(dataset.num_samples() + 1, 0);
+  for (std::uint32_t row = 0; row < dataset.num_samples(); ++row) offsets[row + 1] = offsets[row] + dataset.length(row);
+  const data::Hdf5File source(H5Fopen(file.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), "H5Fopen", file);
+  const data::Hdf5Dataset tokens(H5Dopen2(source.get(), "tokens", H5P_DEFAULT), "H5Dopen2", file);
+  const data::Hdf5Space space(H5Dget_space(tokens.get()), "H5Dget_space", file);
+  const bool wide = dataset.attributes().at("token_type") == "i32";
+  std::vector<std::int32_t> wide_buffer(1 << 16);
+  std::vector<std::uint16_t> narrow_buffer(1 << 16);
+  Access access;
+  const double start = processor_seconds();
+  for (const std::uint32_t row : rows) {
+    const hsize_t length = offsets[row + 1] - offsets[row];
+    H5Sselect_hyperslab(space.get(), H5S_SELECT_SET, &offsets[row], nullptr, &length, nullptr);
+    const data::Hdf5Space memory(H5Screate_simple(1, &length, nullptr), "H5Screate_simple", file);
+    void* buffer = wide ? static_cast<void*>(wide_buffer.data()) : static_cast<void*>(narrow_buffer.data());
+    data::check_hdf5(H5Dread(tokens.get(), wide ? H5T_NATIVE_INT32 : H5T_NATIVE_UINT16, memory.get(), space.get(),
+                             H5P_DEFAULT, buffer),
+                     "H5Dread", file);
+    const auto count = static_cast<std::ptrdiff_t>(length);
+    access.checksum = wide ? std::accumulate(wide_buffer.begin(), wide_buffer.begin() + count, access.checksum)
+                           : std::accumulate(narrow_buffer.begin(), narrow_buffer.begin() + count, access.checksum);
+  }
+  access.seconds_per_sample = (processor_seconds() - start) / static_cast<double>(rows.size());
+  return access;
+}
+
+void compare_access(const std::string& file, const data::Dataset& dataset) {
+  if (dataset.views_per_sample() != 1) throw std::invalid_argument("the dataset has several views a sample");
+  const auto rows = shuffled_rows(dataset);
+  read_mapped(dataset, rows);  // brings the file into memory for both
+  const Access mapped = read_mapped(dataset, rows), by_hdf5 = read_by_hdf5(file, dataset, rows);
+  if (mapped.checksum != by_hdf5.checksum) throw std::runtime_error("the two ways read different tokens");
+  std::printf("random access, %zu samples: mapped %.1f ns, H5Dread %.1f ns a sample, ratio %.0f\n", rows.size(),
+              1e9 * mapped.seconds_per_sample, 1e9 * by_hdf5.seconds_per_sample,
+              by_hdf5.seconds_per_sample / mapped.seconds_per_sample);
+}
+
+/// What TrainStep does before the model sees anything: the costs, the cut, the tokens and the targets of every pack.
+double assembly_seconds(const data::Dataset& dataset, const data::StepPlan& plan, const models::Model& model,
+                        int parts) {
+  constexpr int kRounds = 20;
+  const double start = processor_seconds();
+  for (int round = 0; round < kRounds; ++round) {
+    for (std::size_t step = 0; step < kSteps; ++step) {
+      const auto rows = plan.step(step);
+      std::vector<std::uint64_t> costs;
+      for (const std::uint32_t row : rows) {
+        costs.push_back(data::sample_cost(dataset.sample_length(row), static_cast<std::uint64_t>(model.hidden_size())));
+      }
+      jobs::targets_of(dataset, rows);
+      for (const data::PackRange range : data::pack(costs, static_cast<std::size_t>(parts))) {
+        const auto batch = data::assemble(dataset, rows.subspan(range.begin, range.end - range.begin));
+        jobs::to_packed_input(batch, at::kCPU);
+        jobs::to_targets(batch, at::kCPU);
+      }
+    }
+  }
+  return (processor_seconds() - start) / (kRounds * kSteps);
+}
+
+void compare_assembly(const data::Dataset& dataset, const std::string& model_directory, at::ScalarType type) {
+  models::LoadOptions options;
+  options.head = models::HeadConfig{};
+  for (std::uint32_t target = 0; target < dataset.num_targets(); ++target) {
+    options.head->labels.push_back("target " + std::to_string(target));
+  }
+  options.compute_type = type;
+  const auto model = models::load_model(model_directory, options).model;
+  jobs::RunConfig config;
+  config.run.threads = 1;
+  config.training.batch_size = kBatchSize;
+  const int parts = jobs::resolve_parts(config.training, dataset, 1);
+  const auto rows = shuffled_rows(dataset);
+  const data::StepPlan plan(1, 0, rows, kBatchSize, data::LastStep::kShort);
+  if (plan.num_steps() <= kSteps) throw std::invalid_argument("the dataset has too few rows");
+  const dist::Mesh mesh;
+  jobs::AdamW optimizer(model->parameters(), config.optimizer);
+  jobs::TrainStep train_step("bench", config, *model, mesh, dataset, optimizer, parts);
+  train_step.run(plan.step(kSteps), 0, 1e-5, {});  // warms up
+  const double start = processor_seconds();
+  for (std::size_t step = 0; step < kSteps; ++step) {
+    train_step.run(plan.step(step), static_cast<std::int64_t>(step), 1e-5, {});
+  }
+  const double whole = (processor_seconds() - start) / kSteps;
+  const double assembly = assembly_seconds(dataset, plan, *model, parts);
+  std::printf("%s step of %d samples in %d packs: %.2f ms, of which batch assembly %.3f ms, %.2f %%\n",
+              type == at::kFloat ? "fp32" : "bf16", kBatchSize, parts, 1e3 * whole, 1e3 * assembly,
+              100.0 * assembly / whole);
+}
+
+}  // namespace
+}  // namespace meshfold
+
+int main(int argc, char** argv) {
+  const std::string type = argc > 3 ? argv[3] : "fp32";
+  if (argc < 3 || (type != "fp32" && type != "bf16")) {
+    std::fprintf(stderr, "usage: data_path_bench DATASET.h5 MODEL_DIRECTORY [fp32|bf16]\n");
+    return 2;
+  }
+  try {
+    at::set_num_threads(1);
+    const auto dataset = meshfold::data::Dataset::open(argv[1]);
+    meshfold::compare_access(argv[1], dataset);
+    meshfold::compare_assembly(dataset, argv[2], type == "fp32" ? at::kFloat : at::kBFloat16);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "data_path_bench: %s\n", error.what());
+    return 1;
+  }
+  return 0;
+}
