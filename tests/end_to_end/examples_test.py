@@ -51,7 +51,10 @@ class Examples(harness.EndToEnd):
     def test_every_example_file_is_started_as_it_says(self):
         for file in sorted((REPOSITORY / "examples").glob("*.ini")):
             with self.subTest(file=file.name):
-                words = file.read_text(encoding="utf-8").splitlines()[1].removeprefix("#").split()
+                if file.name == "preference.ini":
+                    continue  # preference_test.py has its table
+                lines = file.read_text(encoding="utf-8").splitlines()
+                words = next(line for line in lines if "build/release/meshfold" in line).removeprefix("#").split()
                 self.assertIn(f"examples/{file.name}", words)
                 words[words.index("build/release/meshfold")] = "meshfold"
                 if file.name in ("predict.ini", "export.ini"):  # theirs are the commands of the test above
