@@ -94,7 +94,8 @@ class Validation {
       fault("loss.label_smoothing", "works with loss.kind = cross_entropy only; set it to 0");
     }
     check_loss_weights();
-    const auto& labels = classification ? std::vector<std::string>() : config_.data.targets;
+    const bool classification = config_.model.task == models::Task::kClassification;
+    const auto& labels = classification ? config_.data.classes : config_.data.targets;  // classes may not be known yet
     const auto metric_problem =
         jobs::metric_fault(config_.cv.metric.name_for(config_.model.task), config_.model.task, labels);
     if (!metric_problem.empty()) fault("cv.metric", "= '" + config_.cv.metric.name + "' " + metric_problem);
