@@ -21,6 +21,8 @@
 #include "data/pack.hpp"
 #include "data/step_plan.hpp"
 #include "jobs/train/evaluate.hpp"
+#include "jobs/train/gradient_exchange.hpp"
+#include "jobs/train/optimizer.hpp"
 #include "jobs/train/pack_input.hpp"
 #include "jobs/train/train_step.hpp"
 #include "jobs/train/trainer.hpp"
@@ -139,8 +141,9 @@ void compare_assembly(const data::Dataset& dataset, const std::string& model_dir
   const data::StepPlan plan(1, 0, rows, kBatchSize, data::LastStep::kShort);
   if (plan.num_steps() <= kSteps) throw std::invalid_argument("the dataset has too few rows");
   const dist::Mesh mesh;
-  jobs::AdamW optimizer(model->parameters(), config.optimizer);
-  jobs::TrainStep train_step("bench", config, *model, mesh, dataset, optimizer, parts);
+  const jobs::GradientExchange exchange(model->parameters(), mesh, jobs::StateSharding::kOff);
+  const auto optimizer = jobs::make_optimizer(model->parameters(), config.optimizer, exchange.owned());
+  jobs::TrainStep train_step("bench", config, *model, mesh, dataset, exchange, *optimizer, parts);
   train_step.run(plan.step(kSteps), 0, 1e-5, {});  // warms up
   const double start = processor_seconds();
   for (std::size_t step = 0; step < kSteps; ++step) {

@@ -51,6 +51,8 @@ class Examples(harness.EndToEnd):
 
     def test_every_example_file_is_started_as_it_says(self):
         for file in sorted((REPOSITORY / "examples").glob("*.ini")):
+            if file.name == "essay.ini":
+                continue  # it wants another model; essay_test.py makes one
             with self.subTest(file=file.name):
                 lines = file.read_text(encoding="utf-8").splitlines()
                 words = next(line for line in lines if "build/release/meshfold" in line).removeprefix("#").split()
