@@ -112,7 +112,7 @@ double assembly_seconds(const data::Dataset& dataset, const data::StepPlan& plan
       const auto rows = plan.step(step);
       std::vector<std::uint64_t> costs;
       for (const std::uint32_t row : rows) {
-        costs.push_back(data::sample_cost(dataset.sample_length(row), static_cast<std::uint64_t>(model.hidden_size())));
+        costs.push_back(data::sample_cost(dataset, row, static_cast<std::uint64_t>(model.hidden_size())));
       }
       jobs::targets_of(dataset, rows);
       for (const data::PackRange range : data::pack(costs, static_cast<std::size_t>(parts))) {

@@ -21,9 +21,28 @@ jobs::RunConfig everything_changed() {
   for (const Option& option : option_table()) {
     const std::string before = option.text(config);
     // What fits some option: one candidate of each type, taken in turn until the text changes.
-    for (const char* candidate :
-         {" a # b \"c\\ ", "7", "0.25", "true", "mean", "memory", "smooth_l1", "constant", "classification", "last",
-          "group", "bf16", "logits", "keep", "min", "false", "1", "decoder", "bpe"}) {
+    for (const char* candidate : {" a # b \"c\\ ",
+                                  "7",
+                                  "0.25",
+                                  "true",
+                                  "mean",
+                                  "memory",
+                                  "smooth_l1",
+                                  "constant",
+                                  "classification",
+                                  "last",
+                                  "group",
+                                  "bf16",
+                                  "logits",
+                                  "keep",
+                                  "min",
+                                  "false",
+                                  "1",
+                                  "decoder",
+                                  "bpe",
+                                  "sgd",
+                                  "layers",
+                                  "weight -> tensor"}) {
       try {
         option.set(config, candidate);
       } catch (const std::invalid_argument&) {

@@ -86,7 +86,9 @@ class BlockTest : public testing::TestWithParam<Setting> {
   ParameterView parameter(const at::Tensor& value) {
     // The values are ones that bf16 holds, so that the twin multiplies the same numbers.
     const at::Tensor master = value.to(at::kBFloat16).to(at::kFloat);
-    return {next_offset_++, master, master.to(GetParam().type)};
+    ParameterView view{next_offset_++, master, master.to(GetParam().type)};
+    view.num_rows = master.size(0);
+    return view;
   }
 
   static at::Tensor leaf(const at::Tensor& values) { return values.detach().to(at::kDouble).set_requires_grad(true); }

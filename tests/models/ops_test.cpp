@@ -131,7 +131,9 @@ std::vector<at::Tensor> elementwise_kernels() {
   std::int64_t offset = 0;
   const auto parameter = [&](at::IntArrayRef shape) {
     const at::Tensor value = at::randn(shape);
-    return ParameterView{offset++, value, value};
+    ParameterView view{offset++, value, value};
+    view.num_rows = value.size(0);
+    return view;
   };
   const std::vector<ParameterView> p = {parameter({17, width}), parameter({90, width}), parameter({2, width}),
                                         parameter({width}),     parameter({width}),     parameter({width}),
@@ -198,7 +200,8 @@ TEST(Ops, RefuseWhatTheyCannotCompute) {
   const PackedInput input = pack_of({3, 2});
   PackedInput with_empty_input = input;
   with_empty_input.cu_seqlens = {0, 5, 5};
-  const ParameterView table{0, at::zeros({17, 4}), {}}, vector{1, at::zeros({4}), {}};
+  const ParameterView table{.offset = 0, .value = at::zeros({17, 4}), .num_rows = 17},
+      vector{.offset = 1, .value = at::zeros({4})};
   PackedInput unknown_token = input;
   unknown_token.token_ids = at::full({5}, 17, at::kLong);
 
