@@ -200,8 +200,7 @@ TEST(Ops, RefuseWhatTheyCannotCompute) {
   const PackedInput input = pack_of({3, 2});
   PackedInput with_empty_input = input;
   with_empty_input.cu_seqlens = {0, 5, 5};
-  const ParameterView table{.offset = 0, .value = at::zeros({17, 4}), .num_rows = 17},
-      vector{.offset = 1, .value = at::zeros({4})};
+  const ParameterView table{0, at::zeros({17, 4}), {}, false, 0, 17}, vector{1, at::zeros({4}), {}};
   PackedInput unknown_token = input;
   unknown_token.token_ids = at::full({5}, 17, at::kLong);
 
