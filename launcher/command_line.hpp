@@ -8,13 +8,14 @@ namespace meshfold::launcher {
 
 /// A sub-command as the first word of the command line names it.
 struct Command {
-  enum class Processes { kAny, kOne };
+  /// kRanks: any number under mpirun. kOneRank: one, which is started as it is. kNoMpi: one that looks at files only.
+  enum class Processes { kRanks, kOneRank, kNoMpi };
 
   std::string name;
   std::string arguments;  ///< "list|verify DIR"; empty for most
   std::string summary;
-  bool takes_options;              ///< reads a config: --config, --set, --run
-  Processes processes;             ///< kOne: looks at files, without MPI
+  bool takes_options;  ///< reads a config: --config, --set, --run
+  Processes processes;
   std::vector<std::string> flags;  ///< the options of single commands that it takes: "format"
   std::string example;  ///< what stands behind `meshfold` or `mpirun -n 4 meshfold`; runs from the project's root
 };

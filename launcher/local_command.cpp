@@ -73,7 +73,7 @@ std::optional<ExitCode> run_local_command(int argc, const char* const* argv) {
     return std::nullopt;  // said once, by the ranks together
   }
   const bool only_prints = line.version || line.help || line.command == nullptr;
-  if (!only_prints && line.command->processes == Command::Processes::kAny) return std::nullopt;
+  if (!only_prints && line.command->processes != Command::Processes::kNoMpi) return std::nullopt;
   if (!is_first_process()) return ExitCode::kDone;
   try {
     if (!only_prints) return run(line);

@@ -29,7 +29,7 @@ fs::path script_of(const CommandLine& line) { return fs::path(line.run_directory
 
 const Command& inner_command(const CommandLine& line) {
   const Command* command = line.words.empty() ? nullptr : find_command(line.words.front());
-  if (command == nullptr || command->processes != Command::Processes::kAny) throw jobs::ConfigError(kUsage);
+  if (command == nullptr || command->processes != Command::Processes::kRanks) throw jobs::ConfigError(kUsage);
   return *command;
 }
 

@@ -93,7 +93,7 @@ class Commands(harness.EndToEnd):
 
     def test_trains_a_tokenizer_that_a_second_run_gives_again_and_never_replaces(self):
         def train(directory, ranks=1, **changes):
-            return run(ranks, "train-tokenizer", *self.settings(directory, tokenizer__vocabulary_size=300, **changes))
+            return run(ranks, "train-tokenizer", *self.settings(directory, **{"tokenizer__vocabulary_size": 300, **changes}))
 
         first, second = self.scratch / "tokenizer-1", self.scratch / "tokenizer-2"
         result = train(first)

@@ -23,7 +23,7 @@ PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 # small run at the place of its large one.
 PROGRAMS = {"build/release/meshfold", "mpirun", "scripts/quickstart", "scripts/test", "scripts/build", "cat", "head", "tail", "ls", "tensorboard",
             "sbatch", "squeue", "scontrol", "scancel"}
-SMALL_RUN = ("mpirun -n 2 build/release/meshfold cv --config examples/vader.ini --run runs/quickstart --set data.train=data/vader_train.csv "
+SMALL_RUN = ("mpirun -n 2 build/release/meshfold cv --config examples/vader.ini --run runs/quickstart --set data.train=data/vader/train.csv "
              "--set data.test=test.csv --set training.epochs=1")
 SUBSTITUTES = {
     "scripts/quickstart": f"bash -n scripts/quickstart\n{SMALL_RUN}",
@@ -110,7 +110,7 @@ class Docs(harness.EndToEnd):
         (directory / "mine.ini").write_text("[data]\ntrain = train.csv\ntargets = score\n[model]\npath = models/bert\n[cv]\nfolds = 2\n",
                                             encoding="utf-8")
         (directory / "data").mkdir()
-        shutil.copy(self.tables / "train.csv", directory / "data/vader_train.csv")
+        shutil.copytree(self.tables, directory / "data/vader")
         for model in ("models/bert", "data/minilm"):
             shutil.copytree(self.model, directory / model)
         return directory
