@@ -48,8 +48,12 @@ class DebertaBackbone final : public Backbone {
   LayerStream layer(const LayerStream& stream, std::int64_t index, const PackedInput& input,
                     const ForwardContext& context) const override;
   BackboneShape shape() const override {
-    return {config_.num_layers, config_.hidden_size, config_.attention.num_heads, config_.vocabulary_size,
-            config_.position_biased_input ? config_.max_positions : kLongestCounted};
+    return {config_.num_layers,
+            config_.hidden_size,
+            config_.attention.num_heads,
+            config_.vocabulary_size,
+            config_.position_biased_input ? config_.max_positions : kLongestCounted,
+            config_.intermediate_size};
   }
   PoolerConfig pooler() const override { return {"pooler.dense", config_.pooler_activation, config_.pooler_dropout}; }
   DropoutOverrides dropout() const override { return {hidden_dropout_, attention_dropout_}; }
