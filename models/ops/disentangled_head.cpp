@@ -6,12 +6,14 @@
 
 #include "models/ops/instruction_set.hpp"
 #include "models/ops/matmul.hpp"
+#include "models/ops/relative_rows_avx512.hpp"
 #include "models/ops/softmax_rows.hpp"
 
 namespace meshfold::models::ops {
 namespace {
 
 constexpr std::int64_t kBlockRows = 64;
+constexpr std::int64_t kBeyond = 16;  ///< floats that vectors may read behind the last row of slots
 
 struct Range {
   std::int64_t first, count;
@@ -98,6 +100,42 @@ void scatter_to_positions(const ScoreBlock& b) {
   }
 }
 
+bool has_vector_slots(const HeadProblem& problem) { return has_avx512() && problem.slots->rises_one_by_one(); }
+
+kernels::ScoreRows score_rows(const ScoreBlock& b) {
+  return {b.scores, b.stride, b.block.begin, b.block.begin + b.block.count, b.problem->length};
+}
+
+kernels::SlotBlock query_rows(const ScoreBlock& b) {
+  return {b.query_positions, b.slot_stride, b.block.begin, b.block.begin + b.block.count, b.block.slots.first};
+}
+
+/// work(rows) for each block of keys.
+template <typename Work>
+void for_key_rows(const ScoreBlock& b, const Work& work) {
+  for (std::int64_t begin = 0; begin < b.problem->length; begin += kBlockRows) {
+    const Block keys = key_block(*b.problem, begin);
+    work(kernels::SlotBlock{b.key_positions + begin * b.slot_stride, b.slot_stride, begin, begin + keys.count,
+                            keys.slots.first});
+  }
+}
+
+void add_positions(const ScoreBlock& b) {
+  if (!has_vector_slots(*b.problem)) return run_kernel<AddPositionsKernel>(b);
+  const RelativeSlots& slots = *b.problem->slots;
+  if (b.query_positions) kernels::add_query_rows(slots, query_rows(b), score_rows(b));
+  if (!b.key_positions) return;
+  for_key_rows(b, [&](const kernels::SlotBlock& keys) { kernels::add_key_rows(slots, keys, score_rows(b)); });
+}
+
+void spread_to_positions(const ScoreBlock& b) {
+  if (!has_vector_slots(*b.problem)) return scatter_to_positions(b);
+  const RelativeSlots& slots = *b.problem->slots;
+  if (b.query_positions) kernels::spread_to_query_rows(slots, score_rows(b), query_rows(b));
+  if (!b.key_positions) return;
+  for_key_rows(b, [&](const kernels::SlotBlock& keys) { kernels::spread_to_key_rows(slots, score_rows(b), keys); });
+}
+
 struct SoftmaxKernel {
   [[gnu::always_inline]] static void run(const ScoreBlock& b, float* const& log_sum_exp) {
     for (std::int64_t i = 0; i < b.block.count; ++i)
@@ -158,7 +196,7 @@ ScoreBlock compute_scores(const HeadProblem& p, const Block& block, HeadScratch&
     multiply_small(Transpose::kNo, Transpose::kYes, block.count, block.slots.count, D, p.scale, query, D,
                    p.position_key + block.slots.first * D, D, result.query_positions, result.slot_stride);
   }
-  if (p.position_key || p.position_query) run_kernel<AddPositionsKernel>(result);
+  if (p.position_key || p.position_query) add_positions(result);
   return result;
 }
 
@@ -170,8 +208,8 @@ HeadScratch::HeadScratch(std::int64_t longest, const RelativeSlots* slots, Pass 
       block_slots_(std::min(longest, kBlockRows) * slot_stride_),
       key_slots_(longest * slot_stride_),
       squares_((pass == Pass::kForward ? 2 : 4) * block_scores_),
-      slot_rows_((pass == Pass::kForward ? 1 : 2) * block_slots_),
-      key_rows_((pass == Pass::kForward ? 1 : 2) * key_slots_) {}
+      slot_rows_((pass == Pass::kForward ? 1 : 2) * block_slots_ + kBeyond),
+      key_rows_((pass == Pass::kForward ? 1 : 2) * key_slots_ + kBeyond) {}
 
 void head_forward(const HeadProblem& p, HeadScratch& scratch, float* output, float* log_sum_exp) {
   const std::int64_t D = p.width;
@@ -233,7 +271,7 @@ void spread_score_gradient(const HeadProblem& p, HeadScratch& scratch, ScoreBloc
   g.query_positions = p.position_key ? scratch.query_position_gradient() : nullptr;
   g.key_positions = p.position_query ? scratch.key_position_gradient() : nullptr;
   if (p.position_key) std::fill(g.query_positions, g.query_positions + rows * g.slot_stride, 0.0F);
-  scatter_to_positions(g);
+  spread_to_positions(g);
   if (!p.position_key) return;
   multiply_add_small(Transpose::kNo, Transpose::kNo, rows, D, slots.count, p.scale, g.query_positions, g.slot_stride,
                      p.position_key + slots.first * D, D, gradients.query + begin * D, D);

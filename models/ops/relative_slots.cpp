@@ -51,6 +51,11 @@ RelativeSlots::RelativeSlots(const RelativeBuckets& buckets, std::int64_t longes
   for (std::int64_t distance = longest - 1; distance > -longest; --distance) {
     by_descending_distance_.push_back(static_cast<std::int32_t>(row_of(distance) - first_));
   }
+  by_rising_distance_.assign(by_descending_distance_.rbegin(), by_descending_distance_.rend());
+  for (std::size_t i = 1; i < by_rising_distance_.size(); ++i)
+    rises_one_by_one_ &= by_rising_distance_[i] - by_rising_distance_[i - 1] <= 1;
+  constexpr std::size_t kVector = 16;
+  by_rising_distance_.insert(by_rising_distance_.end(), kVector, by_rising_distance_.back());
 }
 
 std::int64_t longest_input(const PackedInput& input) {

@@ -32,10 +32,18 @@ class RelativeSlots {
   const std::int32_t* of_query(std::int64_t query) const {
     return by_descending_distance_.data() + (longest_ - 1 - query);
   }
+  /// [i] is the slot of `distance` + i. Up to a vector may be read beyond the last.
+  const std::int32_t* from_distance(std::int64_t distance) const {
+    return by_rising_distance_.data() + (distance + longest_ - 1);
+  }
+  /// Whether no slot is left out: then neighbouring distances have equal or neighbouring slots.
+  bool rises_one_by_one() const { return rises_one_by_one_; }
 
  private:
   std::int64_t longest_, first_ = 0, count_ = 0;
   std::vector<std::int32_t> by_descending_distance_;  ///< of the distances longest - 1 .. -(longest - 1)
+  std::vector<std::int32_t> by_rising_distance_;      ///< the same backwards, then a vector of the last
+  bool rises_one_by_one_ = true;
 };
 
 /// Tokens of the pack's longest input, 0 for an empty pack.
