@@ -1,12 +1,11 @@
-// Samples a second of whole training steps (forward, backward, clipping, AdamW; dropout on) of a model directory, and
-// the process's peak memory, on the clock of the wall. encoder_step_peer.py makes directories and measures
-// transformers.
-//   encoder_step_bench DIRECTORY fp32|bf16 BATCH THREADS STEPS [recompute]
+// Samples a second of whole training steps (forward, backward, clipping, AdamW; dropout on) or of inference of a model
+// directory, the process's peak memory, and what share of the matrix peak its products with weights reach, on the clock
+// of the wall. encoder_step_peer.py makes directories and measures transformers.
+//   encoder_step_bench DIRECTORY fp32|bf16 BATCH THREADS STEPS [recompute|inference]
 // BATCH lists texts and tokens: 16x128, or 8x16,8x24,8x40,4x64,2x128.
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
@@ -17,7 +16,9 @@
 #include <string>
 #include <vector>
 
+#include "bench/matrix_peak.hpp"
 #include "dist/single_process_group.hpp"
+#include "jobs/process_memory.hpp"
 #include "jobs/train/adamw.hpp"
 #include "models/gradient_accumulator.hpp"
 #include "models/loss.hpp"
@@ -44,41 +45,76 @@ models::PackedInput make_pack(const std::string& batch) {
   return input;
 }
 
-void run(const std::string& directory, at::ScalarType type, const std::string& batch, int steps, bool recompute) {
-  models::LoadOptions options;
-  options.head = models::HeadConfig{.labels = {"target"}, .dropout = {}};
-  options.dropout = {.hidden = 0.1, .attention = 0.1};
-  options.compute_type = type;
-  options.recompute = recompute ? models::Recompute::kLayers : models::Recompute::kNone;
-  const auto model = models::load_model(directory, options).model;
-  models::GradientAccumulator gradients(model->parameters(), models::Summation::kInOrder);
-  jobs::AdamW optimizer(model->parameters(), {});
+struct Arguments {
+  std::string directory, batch, mode;
+  at::ScalarType type;
+  int steps;
+};
+
+/// Seconds of `steps` calls of work(step), after step -1 that warms up.
+template <typename Work>
+double seconds_of(int steps, const Work& work) {
+  work(-1);
+  const auto start = std::chrono::steady_clock::now();
+  for (int step = 0; step < steps; ++step) work(step);
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+double train(models::Model& model, const models::PackedInput& input, int steps) {
+  models::GradientAccumulator gradients(model.parameters(), models::Summation::kInOrder);
+  jobs::AdamW optimizer(model.parameters(), {});
   dist::SingleProcessGroup alone;
-  const models::PackedInput input = make_pack(batch);
   const at::Tensor targets = at::randn({input.num_inputs(), 1});
   const auto loss = models::make_loss({}, 1);
-  double seconds = 0.0;
-  for (int step = -1; step < steps; ++step) {  // step -1 warms up
-    const auto start = std::chrono::steady_clock::now();
+  return seconds_of(steps, [&](int step) {
     gradients.begin_step();
     gradients.begin_pack();
     const models::ForwardContext context{
         models::Mode::kTraining, {1, static_cast<std::uint32_t>(step + 1), 0}, &gradients};
-    (*loss)(model->forward(input, context), targets, {loss->denominator(targets), {}}).backward();
+    (*loss)(model.forward(input, context), targets, {loss->denominator(targets), {}}).backward();
     gradients.end_pack();
     const at::Tensor flat = gradients.reduce(alone);
-    const double norm = models::gradient_norm(model->parameters(), flat);
+    const double norm = models::gradient_norm(model.parameters(), flat);
     optimizer.step(flat, std::min(1.0, 1.0 / (norm + 1e-6)), 1e-5);
-    model->parameters().refresh_compute_copies();
-    if (step >= 0) seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    model.parameters().refresh_compute_copies();
+  });
+}
+
+double predict(models::Model& model, const models::PackedInput& input, int steps) {
+  return seconds_of(steps, [&](int) { model.forward(input, {}); });
+}
+
+/// Of products of every token with every weight that is multiplied, forward; attention is not counted.
+double forward_operations(const models::Model& model, const models::PackedInput& input) {
+  double weights = 0.0;
+  for (const models::Parameter& parameter : model.parameters()) {
+    const bool multiplied = parameter.spec.compute_copy == models::ComputeCopy::kYes;
+    if (multiplied && parameter.view.value.dim() == 2) weights += static_cast<double>(parameter.view.value.numel());
   }
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  std::printf("%s, %s, batch %s, %d threads, %s%s: %.2f samples/s, %.3f s a step, peak %.2f GB\n",
-              model->description().c_str(), type == at::kFloat ? "fp32" : "bf16", batch.c_str(), at::get_num_threads(),
-              models::ops::kernel_paths().c_str(), recompute ? ", recomputing layers" : "",
-              static_cast<double>(steps * input.num_inputs()) / seconds, seconds / steps,
-              static_cast<double>(usage.ru_maxrss) * 1024e-9);
+  return 2.0 * weights * static_cast<double>(input.num_tokens());
+}
+
+void run(const Arguments& arguments) {
+  const bool inference = arguments.mode == "inference", half = arguments.type == at::kBFloat16;
+  models::LoadOptions options;
+  options.head = models::HeadConfig{.labels = {"target"}, .dropout = {}};
+  options.dropout = {.hidden = 0.1, .attention = 0.1};
+  options.compute_type = arguments.type;
+  options.recompute = arguments.mode == "recompute" ? models::Recompute::kLayers : models::Recompute::kNone;
+  const auto model = models::load_model(arguments.directory, options).model;
+  const models::PackedInput input = make_pack(arguments.batch);
+  const double seconds = (inference ? predict : train)(*model, input, arguments.steps) / arguments.steps;
+  const double peak_gigabytes = 1e-9 * static_cast<double>(jobs::peak_resident_bytes());
+  const bench::MatrixPeak peak = bench::measure_matrix_peak(at::get_num_threads());
+  const double rate = (inference ? 1 : 3) * forward_operations(*model, input) / seconds;
+  const double bound = half && peak.bf16 > 0 ? peak.bf16 : peak.fp32;
+  std::printf(
+      "%s, %s, batch %s, %d threads, %s%s%s: %.2f samples/s, %.3f s a %s, peak %.2f GB, products with weights at "
+      "%.0f %% of the peak (%.0f GFLOP/s)\n",
+      model->description().c_str(), half ? "bf16" : "fp32", arguments.batch.c_str(), at::get_num_threads(),
+      models::ops::kernel_paths().c_str(), arguments.mode.empty() ? "" : ", ", arguments.mode.c_str(),
+      static_cast<double>(input.num_inputs()) / seconds, seconds, inference ? "batch" : "step", peak_gigabytes,
+      100 * rate / bound, 1e-9 * bound);
 }
 
 }  // namespace
@@ -86,13 +122,14 @@ void run(const std::string& directory, at::ScalarType type, const std::string& b
 
 int main(int argc, char** argv) {
   if (argc < 6) {
-    std::fprintf(stderr, "encoder_step_bench DIRECTORY fp32|bf16 BATCH THREADS STEPS [recompute]\n");
+    std::fprintf(stderr, "encoder_step_bench DIRECTORY fp32|bf16 BATCH THREADS STEPS [recompute|inference]\n");
     return 2;
   }
   try {
+    meshfold::jobs::keep_freed_memory();
     at::set_num_threads(std::atoi(argv[4]));
-    meshfold::run(argv[1], argv[2] == std::string("bf16") ? at::kBFloat16 : at::kFloat, argv[3], std::atoi(argv[5]),
-                  argc > 6);
+    meshfold::run({argv[1], argv[3], argc > 6 ? argv[6] : "",
+                   argv[2] == std::string("bf16") ? at::kBFloat16 : at::kFloat, std::atoi(argv[5])});
   } catch (const std::exception& error) {
     std::fprintf(stderr, "encoder_step_bench: %s\n", error.what());
     return 1;

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""The peer of encoder_step_bench: the same training step in transformers. Prints samples a second and the peak memory.
+"""The peer of encoder_step_bench: the same training step or inference in transformers. Prints samples a second and the peak memory.
 
     encoder_step_peer.py make deberta-v3-base DIRECTORY
-    encoder_step_peer.py step DIRECTORY fp32|autocast|bf16 BATCH THREADS STEPS
+    encoder_step_peer.py step|inference DIRECTORY fp32|autocast|bf16 BATCH THREADS STEPS
 
+BATCH is one padded batch, 8x16,8x24; a slash begins another, 8x16/8x24, so that texts may be grouped by length: their gradients are added up to one step.
 `autocast` keeps fp32 weights and multiplies in bf16; `bf16` has everything in bf16, weights and moments too. Give it an allocator that keeps
 its blocks: GLIBC_TUNABLES=glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=17179869184
 """
@@ -28,30 +29,64 @@ def lengths_of(batch):
     return [int(part.split("x")[1]) for part in batch.split(",") for _ in range(int(part.split("x")[0]))]
 
 
-def step(directory, kind, batch, threads, steps):
-    torch.set_num_threads(threads)
-    model = transformers.AutoModelForSequenceClassification.from_pretrained(directory, num_labels=1, problem_type="regression").train()
-    if kind == "bf16":
-        model = model.bfloat16()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
+def padded(batch):
+    """Token ids and mask [texts, longest] of one batch."""
     lengths = lengths_of(batch)
     mask = (torch.arange(max(lengths))[None, :] < torch.tensor(lengths)[:, None]).long()
-    ids = torch.randint(5, 30000, mask.shape) * mask
-    targets = torch.randn(len(lengths))
-    seconds = 0.0
-    for index in range(-1, steps):
-        start = time.perf_counter()
-        with torch.autocast("cpu", torch.bfloat16, enabled=kind == "autocast"):
-            logits = model(input_ids=ids, attention_mask=mask).logits
-        torch.nn.functional.mse_loss(logits[:, 0].float(), targets).backward()
+    return torch.randint(5, 30000, mask.shape) * mask, mask
+
+
+def load(directory, kind, threads):
+    torch.set_num_threads(threads)
+    attention = {} if "deberta" in transformers.AutoConfig.from_pretrained(directory).model_type else {"attn_implementation": "sdpa"}
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(directory, num_labels=1, problem_type="regression", **attention)
+    return model.bfloat16() if kind == "bf16" else model
+
+
+def seconds_of(steps, work):
+    work()
+    start = time.perf_counter()
+    for _ in range(steps):
+        work()
+    return (time.perf_counter() - start) / steps
+
+
+def report(kind, batch, threads, mode, seconds):
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024e-9
+    samples = len(lengths_of(batch.replace("/", ",")))
+    print(f"transformers {transformers.__version__}, torch {torch.__version__}, {mode}, {kind}, batch {batch}, {threads} threads: "
+          f"{samples / seconds:.2f} samples/s, {seconds:.3f} s, peak {peak:.2f} GB")
+
+
+def step(directory, kind, batch, threads, steps):
+    model = load(directory, kind, threads).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
+    groups = [padded(group) for group in batch.split("/")]
+    targets = [torch.randn(len(mask)) for _, mask in groups]
+    samples = sum(len(mask) for _, mask in groups)
+
+    def work():
+        for (ids, mask), target in zip(groups, targets):
+            with torch.autocast("cpu", torch.bfloat16, enabled=kind == "autocast"):
+                logits = model(input_ids=ids, attention_mask=mask).logits
+            (torch.nn.functional.mse_loss(logits[:, 0].float(), target) * (len(mask) / samples)).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        if index >= 0:
-            seconds += time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024e-9
-    print(f"transformers {transformers.__version__}, torch {torch.__version__}, {kind}, batch {batch}, {threads} threads: "
-          f"{steps * len(lengths) / seconds:.2f} samples/s, {seconds / steps:.3f} s a step, peak {peak:.2f} GB")
+
+    report(kind, batch, threads, "step", seconds_of(steps, work))
+
+
+def inference(directory, kind, batch, threads, steps):
+    model = load(directory, kind, threads).eval()
+    groups = [padded(group) for group in batch.split("/")]
+
+    def work():
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=kind == "autocast"):
+            for ids, mask in groups:
+                model(input_ids=ids, attention_mask=mask)
+
+    report(kind, batch, threads, "inference", seconds_of(steps, work))
 
 
 def main():
@@ -59,7 +94,8 @@ def main():
         torch.manual_seed(1)
         SHAPES[sys.argv[2]]().save_pretrained(sys.argv[3])
     else:
-        step(sys.argv[2], sys.argv[3], sys.argv[4], int(sys.argv[5]), int(sys.argv[6]))
+        mode = {"step": step, "inference": inference}[sys.argv[1]]
+        mode(sys.argv[2], sys.argv[3], sys.argv[4], int(sys.argv[5]), int(sys.argv[6]))
 
 
 main()
