@@ -10,10 +10,12 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 
 #include "models/ops/autograd.hpp"
 #include "models/ops/disentangled_head.hpp"
 #include "models/ops/head_rows.hpp"
+#include "models/ops/instruction_set.hpp"
 
 namespace meshfold::models::ops {
 namespace {
@@ -145,6 +147,29 @@ class Walk {
       gather_rows(qkv + first * 3 * W + part * W + problem.head * D, 3 * W, problem.length, D, buffers.rows(part));
   }
 
+  /// The problem with its operands in bf16 too, where products of such are fast. `output_gradient` may be null.
+  template <typename T>
+  HeadProblem with_sources(HeadProblem problem, std::int64_t first, const T* qkv, const T* positions,
+                           const T* output_gradient) const {
+    if constexpr (std::is_same_v<T, at::BFloat16>) {
+      const std::int64_t W = sizes_.width, column = problem.head * sizes_.head_width;
+      if (!has_avx512_bf16() || sizes_.head_width % 2 != 0) return problem;
+      const kernels::Bf16Rows rows{qkv + first * 3 * W + column, 3 * W};
+      problem.sources = {.query = rows,
+                         .key = {rows.data + W, rows.stride},
+                         .value = {rows.data + 2 * W, rows.stride},
+                         .output_gradient = {},
+                         .position_query = {},
+                         .position_key = {}};
+      if (output_gradient) problem.sources.output_gradient = {output_gradient + first * W + column, W};
+      if (problem.position_query) problem.sources.position_query = {positions + column, sizes_.position_width};
+      if (problem.position_key) {
+        problem.sources.position_key = {positions + key_offset() + column, sizes_.position_width};
+      }
+    }
+    return problem;
+  }
+
   template <typename T>
   void gather_positions(const T* positions, std::int64_t head, Buffers& buffers) const {
     const std::int64_t W = sizes_.position_width, D = sizes_.head_width;
@@ -185,7 +210,8 @@ ForwardResult forward_typed(const at::Tensor& qkv, const at::Tensor& positions, 
       [&](std::int64_t head, Buffers& buffers) { walk.gather_positions(position_source, head, buffers); },
       [&](const HeadProblem& problem, std::int64_t first, HeadScratch& scratch, Buffers& buffers) {
         walk.gather_input(source, problem, first, buffers);
-        head_forward(problem, scratch, buffers.rows(kOutput), log_sum_exp + problem.head * sizes.tokens + first);
+        head_forward(walk.with_sources(problem, first, source, position_source, static_cast<const T*>(nullptr)),
+                     scratch, buffers.rows(kOutput), log_sum_exp + problem.head * sizes.tokens + first);
         scatter_rows(buffers.rows(kOutput), problem.length, problem.width,
                      output + first * sizes.width + problem.head * problem.width, sizes.width);
       },
@@ -224,7 +250,8 @@ InputGradients backward_typed(const at::Tensor& dy, const at::Tensor& qkv, const
         walk.gather_input(source, problem, first, buffers);
         gather_rows(output_gradient + first * W + problem.head * D, W, problem.length, D,
                     buffers.rows(kOutputGradient));
-        head_backward(problem, scratch, buffers.rows(kOutputGradient), statistics + problem.head * sizes.tokens + first,
+        head_backward(walk.with_sources(problem, first, source, position_source, output_gradient), scratch,
+                      buffers.rows(kOutputGradient), statistics + problem.head * sizes.tokens + first,
                       {buffers.rows(kGradient), buffers.rows(kGradient + 1), buffers.rows(kGradient + 2),
                        buffers.positions(kPositionQueryGradient), buffers.positions(kPositionKeyGradient)});
         for (int part = 0; part < 3; ++part)

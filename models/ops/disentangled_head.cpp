@@ -169,19 +169,37 @@ void draw_multipliers(const HeadProblem& problem, const Block& block, float* out
   problem.dropout->fill(problem.philox_row, first, block.count, problem.length, out);
 }
 
+/// Rows of one operand: fp32, and bf16 where the problem has it so.
+struct Operand {
+  const float* rows;
+  kernels::Bf16Rows source;
+  std::int64_t first;  ///< row
+};
+
+/// c [m, n] = alpha A B^T over the head's columns.
+void multiply_rows(const HeadProblem& p, std::int64_t m, std::int64_t n, float alpha, const Operand& a,
+                   const Operand& b, float* c, std::int64_t ldc) {
+  const std::int64_t D = p.width;
+  if (a.source.data && b.source.data)
+    return kernels::multiply_bf16_rows(m, n, D, alpha, a.source.from(a.first), b.source.from(b.first), c, ldc);
+  multiply_small(Transpose::kNo, Transpose::kYes, m, n, D, alpha, a.rows + a.first * D, D, b.rows + b.first * D, D, c,
+                 ldc);
+}
+
 /// scale * key position_query^T, block by block of keys: what the scores of a key add for each slot.
 void multiply_key_positions(const HeadProblem& p, HeadScratch& scratch) {
-  const std::int64_t stride = scratch.slot_stride(), D = p.width;
+  const std::int64_t stride = scratch.slot_stride();
   for (std::int64_t begin = 0; begin < p.length; begin += kBlockRows) {
     const Block keys = key_block(p, begin);
-    multiply_small(Transpose::kNo, Transpose::kYes, keys.count, keys.slots.count, D, p.scale, p.key + begin * D, D,
-                   p.position_query + keys.slots.first * D, D, scratch.key_positions() + begin * stride, stride);
+    multiply_rows(p, keys.count, keys.slots.count, p.scale, {p.key, p.sources.key, begin},
+                  {p.position_query, p.sources.position_query, keys.slots.first},
+                  scratch.key_positions() + begin * stride, stride);
   }
 }
 
 /// The block's scores before the softmax, all three terms.
 ScoreBlock compute_scores(const HeadProblem& p, const Block& block, HeadScratch& scratch) {
-  const std::int64_t D = p.width, stride = Dropout::padded_width(p.length);
+  const std::int64_t stride = Dropout::padded_width(p.length);
   ScoreBlock result{&p,
                     block,
                     stride,
@@ -189,12 +207,12 @@ ScoreBlock compute_scores(const HeadProblem& p, const Block& block, HeadScratch&
                     scratch.scores(),
                     p.position_key ? scratch.query_positions() : nullptr,
                     p.position_query ? scratch.key_positions() : nullptr};
-  const float* query = p.query + block.begin * D;
-  multiply_small(Transpose::kNo, Transpose::kYes, block.count, p.length, D, p.scale, query, D, p.key, D, result.scores,
-                 stride);
+  const Operand query{p.query, p.sources.query, block.begin};
+  multiply_rows(p, block.count, p.length, p.scale, query, {p.key, p.sources.key, 0}, result.scores, stride);
   if (p.position_key) {
-    multiply_small(Transpose::kNo, Transpose::kYes, block.count, block.slots.count, D, p.scale, query, D,
-                   p.position_key + block.slots.first * D, D, result.query_positions, result.slot_stride);
+    multiply_rows(p, block.count, block.slots.count, p.scale, query,
+                  {p.position_key, p.sources.position_key, block.slots.first}, result.query_positions,
+                  result.slot_stride);
   }
   if (p.position_key || p.position_query) add_positions(result);
   return result;
@@ -242,8 +260,8 @@ ScoreBlock score_gradient(const HeadProblem& p, const Block& block, HeadScratch&
   gradient.scores = scratch.score_gradient();
   std::fill(gradient.scores, gradient.scores + block.count * b.stride, 0.0F);  // the padding takes part in sums
   const float* dy = output_gradient + block.begin * D;
-  multiply_small(Transpose::kNo, Transpose::kYes, block.count, L, D, 1.0F, dy, D, p.value, D, gradient.scores,
-                 b.stride);
+  multiply_rows(p, block.count, L, 1.0F, {output_gradient, p.sources.output_gradient, block.begin},
+                {p.value, p.sources.value, 0}, gradient.scores, b.stride);
   const float* weights = b.scores;
   if (p.dropout->active()) {
     float *const multipliers = scratch.multipliers(), *const dropped = scratch.dropped();

@@ -5,10 +5,17 @@
 
 #include "models/ops/dropout.hpp"
 #include "models/ops/relative_slots.hpp"
+#include "models/ops/small_products_bf16.hpp"
 
 /// Disentangled attention of one head within one input, in fp32, on one thread. Queries are taken in blocks, so scratch
 /// grows with the length and the slots, never with the length squared.
 namespace meshfold::models::ops {
+
+/// The rows that products of two given operands read, as they lie in memory in bf16.
+struct HeadSources {
+  kernels::Bf16Rows query, key, value, output_gradient;  ///< [L, D]
+  kernels::Bf16Rows position_query, position_key;        ///< [A, D]
+};
 
 /// What a head attends with. L tokens, D columns a head, A active slots of the pack.
 struct HeadProblem {
@@ -19,6 +26,7 @@ struct HeadProblem {
   const Dropout* dropout = nullptr;                                ///< of the probabilities
   const float *query = nullptr, *key = nullptr, *value = nullptr;  ///< [L, D]
   const float *position_query = nullptr, *position_key = nullptr;  ///< [A, D]; null: the scores lack that term
+  HeadSources sources;  ///< of the same values; null where bf16 products are not to be used
 };
 
 /// Scratch of one thread for every head of a pack.

@@ -1,0 +1,101 @@
+#include "models/ops/small_products_bf16.hpp"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <stdexcept>
+#include <utility>
+
+#include "models/ops/aligned_buffer.hpp"
+#include "models/ops/bf16_panels.hpp"
+#include "models/ops/instruction_set.hpp"
+#include "models/ops/lanes_avx512.hpp"
+
+namespace meshfold::models::ops::kernels {
+#if defined(__x86_64__)
+namespace {
+
+constexpr std::int64_t kVectors = kPanelColumns / 16;
+
+/// Where a tile's sums go: `columns` of a panel's width.
+struct Target {
+  float* c;
+  std::int64_t ldc, columns;
+  float alpha;
+};
+
+template <int kRows>
+MESHFOLD_TARGET_AVX512_BF16 void multiply_tile(Bf16Rows left, const std::uint32_t* panel, std::int64_t num_pairs,
+                                               const Target& target) {
+  __m512 sums[kRows][kVectors];
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 3
+    for (int v = 0; v < kVectors; ++v) sums[r][v] = _mm512_setzero_ps();
+  }
+  for (std::int64_t pair = 0; pair < num_pairs; ++pair) {
+    __m512bh right[kVectors];
+#pragma GCC unroll 3
+    for (int v = 0; v < kVectors; ++v) {
+      right[v] = reinterpret_cast<__m512bh>(_mm512_load_si512(panel + pair * kPanelColumns + 16 * v));
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+      std::int32_t both;
+      std::memcpy(&both, left.data + r * left.stride + 2 * pair, sizeof both);
+      const auto broadcast = reinterpret_cast<__m512bh>(_mm512_set1_epi32(both));
+#pragma GCC unroll 3
+      for (int v = 0; v < kVectors; ++v) sums[r][v] = _mm512_dpbf16_ps(sums[r][v], broadcast, right[v]);
+    }
+  }
+  const __m512 alpha = _mm512_set1_ps(target.alpha);
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 3
+    for (int v = 0; v < kVectors; ++v) {
+      _mm512_mask_storeu_ps(target.c + r * target.ldc + 16 * v, first_lanes(target.columns - 16 * v),
+                            _mm512_mul_ps(sums[r][v], alpha));
+    }
+  }
+}
+
+using MultiplyTile = void (*)(Bf16Rows, const std::uint32_t*, std::int64_t, const Target&);
+
+template <std::size_t... kRowsLessOne>
+constexpr auto tiles_of(std::index_sequence<kRowsLessOne...>) {
+  return std::array<MultiplyTile, sizeof...(kRowsLessOne)>{&multiply_tile<static_cast<int>(kRowsLessOne) + 1>...};
+}
+
+}  // namespace
+
+void multiply_bf16_rows(std::int64_t m, std::int64_t n, std::int64_t k, float alpha, Bf16Rows a, Bf16Rows b, float* c,
+                        std::int64_t ldc) {
+  static constexpr auto kTiles = tiles_of(std::make_index_sequence<kTileRows>());  // entry r - 1 multiplies r rows
+  const std::int64_t num_pairs = k / 2, num_tiles = (m + kTileRows - 1) / kTileRows;
+  thread_local std::int64_t capacity = 0;
+  thread_local AlignedBuffer<std::uint32_t> panel(0);
+  if (num_pairs > capacity) {
+    panel = AlignedBuffer<std::uint32_t>(num_pairs * kPanelColumns);
+    capacity = num_pairs;
+  }
+  for (std::int64_t column = 0; column < n; column += kPanelColumns) {
+    pack_transposed({b.data, n, k, b.stride}, column, panel.data());
+    for (std::int64_t t = 0; t < num_tiles; ++t) {
+      const std::int64_t begin = m * t / num_tiles, end = m * (t + 1) / num_tiles;
+      kTiles[static_cast<std::size_t>(end - begin - 1)](
+          a.from(begin), panel.data(), num_pairs,
+          {c + begin * ldc + column, ldc, std::min(kPanelColumns, n - column), alpha});
+    }
+  }
+}
+#else
+void multiply_bf16_rows(std::int64_t, std::int64_t, std::int64_t, float, Bf16Rows, Bf16Rows, float*, std::int64_t) {
+  throw std::logic_error("bf16 dot products exist on x86-64 alone");
+}
+#endif
+
+}  // namespace meshfold::models::ops::kernels
