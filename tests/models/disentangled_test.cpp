@@ -62,6 +62,12 @@ TEST_P(Disentangled, EqualsItsTwinWithoutBucketsBeyondTheLargestDistance) {
   check({2, kEveryDistance, true, true, 3}, 8);
 }
 
+TEST_P(Disentangled, EqualsItsTwinWhereBucketsLeaveSlotsOut) {
+  const RelativeBuckets with_gaps{.num_buckets = 16, .max_distance = 10};
+  ASSERT_FALSE(RelativeSlots(with_gaps, 150).rises_one_by_one());
+  check({2, with_gaps, true, true, 3}, 8);
+}
+
 TEST_P(Disentangled, RelativeEmbeddingsEqualTheirTwinWithAndWithoutNorm) {
   constexpr std::int64_t kWidth = 28;
   const SlotRows rows{5, 20};
@@ -218,7 +224,9 @@ TEST(RelativeSlots, AreThoseThatTheInputTouches) {
   EXPECT_EQ(slots.count(), 9);
   for (std::int64_t distance = -4; distance <= 4; ++distance) EXPECT_EQ(slots.slot(distance), distance + 4);
   EXPECT_EQ(slots.of_query(3)[1], slots.slot(2));
+  EXPECT_EQ(slots.from_distance(-4)[8], slots.slot(4));
   EXPECT_EQ(RelativeSlots(kLogarithmic, 1000).count(), 32);
+  EXPECT_TRUE(RelativeSlots(kLogarithmic, 1000).rises_one_by_one());
 }
 
 }  // namespace
