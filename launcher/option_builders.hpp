@@ -129,6 +129,18 @@ Option numbers(std::string key, Member member, const Range& range, Kind kind, st
 }
 
 template <typename Member>
+Option integers(std::string key, Member member, const Range& range, Kind kind, std::string commands, std::string help) {
+  Option option = numbers(key, member, range, kind, commands, help);
+  option.type = "integers" + range.in_words() + ", comma-separated";
+  option.set = [=](RunConfig& config, const std::string& text) {
+    auto& values = member(config);
+    values.clear();
+    for (const std::string& item : parse_list(text)) values.push_back(static_cast<int>(parse_integer(item, range)));
+  };
+  return option;
+}
+
+template <typename Member>
 Option names(std::string key, std::string type, Member member, Kind kind, std::string commands, std::string help,
              std::string default_note = "") {
   return {key,

@@ -266,6 +266,14 @@ std::vector<Option> layout_options() {
       axis_size("mesh.tensor", MEMBER(mesh.tensor), "tensor ranks of a job: each holds its share of the matrices"),
       flag("mesh.shard_optimizer", MEMBER(mesh.shard_optimizer), Kind::kLayout, kFitting,
            "data ranks keep optimizer states for their share of the parameters only (ZeRO-1)"),
+      choice("pipeline.schedule", MEMBER(pipeline.schedule),
+             Names<jobs::ScheduleName>{{"1f1b", jobs::ScheduleName::kOneForwardOneBackward},
+                                       {"gpipe", jobs::ScheduleName::kGpipe}},
+             Kind::kLayout, kFitting,
+             "order of a stage's work; 1f1b: goes back with a pack as soon as it can, least memory; gpipe: all packs "
+             "forward, then all back"),
+      integers("pipeline.stages", MEMBER(pipeline.stages), at_least(1), Kind::kLayout, kFitting,
+               "layers of each pipeline stage; none: balanced by cost"),
       layout_rules(
           "layout.rules", MEMBER(layout.rules),
           "how parameters are cut over the tensor axis: `expression -> dims`, separated by `;`; each dim is -, "

@@ -279,8 +279,10 @@ class Validation {
 
   void check_mesh() {
     const auto& mesh = config_.mesh;
-    if (mesh.pipeline > 1) {
-      fault("mesh.pipeline", "= " + std::to_string(mesh.pipeline) + ": there are no pipeline stages in this version");
+    const auto& stages = config_.pipeline.stages;
+    if (!stages.empty() && mesh.pipeline > 1 && stages.size() != static_cast<std::size_t>(mesh.pipeline)) {
+      fault("pipeline.stages", "has " + std::to_string(stages.size()) + " values, but mesh.pipeline = " +
+                                   std::to_string(mesh.pipeline) + "; give the layers of each stage");
     }
     int autos = 0;
     for (const auto& [key, size] : {std::pair{"mesh.data", mesh.data}, std::pair{"mesh.pipeline", mesh.pipeline},

@@ -12,6 +12,7 @@
 #include "models/ops/ops.hpp"
 #include "models/packed_input.hpp"
 #include "models/parameter_declaration.hpp"
+#include "models/stage_ranges.hpp"
 
 namespace meshfold::models {
 
@@ -43,14 +44,17 @@ class Backbone {
   virtual ~Backbone() = default;
   /// Declares every parameter, in the order of use.
   virtual void declare(ParameterDeclaration& declare) const = 0;
-  /// Takes its views, once the store is allocated. Throws LayoutError for cuts that it cannot compute with.
-  virtual void bind(const ParameterStore& store) = 0;
+  /// Takes its views, once the store is allocated: of the layers in `range`, and of the embeddings if it begins with
+  /// layer 0. The store need not have more than these. Throws LayoutError for cuts that it cannot compute with.
+  virtual void bind(const ParameterStore& store, const LayerRange& range) = 0;
   /// The stream before layer 0.
   virtual LayerStream embed(const PackedInput& input, const ForwardContext& context) const = 0;
   /// The stream after layer `index`.
   virtual LayerStream layer(const LayerStream& stream, std::int64_t index, const PackedInput& input,
                             const ForwardContext& context) const = 0;
   virtual BackboneShape shape() const = 0;
+  /// Of LayerStream::relative for a pack; empty in models without it.
+  virtual std::vector<std::int64_t> relative_shape(const PackedInput&) const { return {}; }
   /// How its parameters lie on a tensor axis by default; none: it knows no tensor axis.
   virtual std::vector<LayoutRule> layout() const { return {}; }
   virtual PoolerConfig pooler() const = 0;

@@ -44,7 +44,7 @@ class BertBackbone final : public Backbone {
                       config.layer_norm_epsilon, hidden_dropout_,          config.hidden_size / config.num_heads} {}
 
   void declare(ParameterDeclaration& declare) const override;
-  void bind(const ParameterStore& store) override;
+  void bind(const ParameterStore& store, const LayerRange& range) override;
   LayerStream embed(const PackedInput& input, const ForwardContext& context) const override;
   LayerStream layer(const LayerStream& stream, std::int64_t index, const PackedInput& input,
                     const ForwardContext& context) const override;
@@ -60,7 +60,6 @@ class BertBackbone final : public Backbone {
   std::string description() const override { return "BERT, " + shape_in_words(shape()); }
 
  private:
-  void check_cuts() const;
   at::Tensor attend(const at::Tensor& hidden, const LinearParameters& query_key_value, std::int64_t index,
                     const PackedInput& input, const ForwardContext& context) const;
 
@@ -69,7 +68,7 @@ class BertBackbone final : public Backbone {
   EncoderLayerConfig layer_config_;
   ParameterView words_, positions_, segments_;
   NormParameters embedding_norm_;
-  std::vector<LayerParameters> layers_;
+  std::vector<LayerParameters> layers_;  ///< those of other stages have no views
 };
 
 void BertBackbone::declare(ParameterDeclaration& declare) const {
@@ -94,20 +93,18 @@ std::vector<LayoutRule> BertBackbone::layout() const {
          bert\.encoder\.layer\.\d+\.output\.dense\.weight -> -, tensor)");
 }
 
-void BertBackbone::bind(const ParameterStore& store) {
-  words_ = store.view("bert.embeddings.word_embeddings.weight");
-  positions_ = store.view("bert.embeddings.position_embeddings.weight");
-  segments_ = store.view("bert.embeddings.token_type_embeddings.weight");
-  embedding_norm_ = find_linear(store, "bert.embeddings.LayerNorm");
-  layers_.clear();
-  for (std::int64_t layer = 0; layer < config_.num_layers; ++layer) layers_.push_back(find_layer(store, layer));
-  check_cuts();
-}
-
-void BertBackbone::check_cuts() const {
-  check_embedding_cuts(words_, {positions_, segments_, embedding_norm_.weight, embedding_norm_.bias});
-  for (std::int64_t layer = 0; layer < config_.num_layers; ++layer) {
-    const LayerParameters& p = layers_[static_cast<std::size_t>(layer)];
+void BertBackbone::bind(const ParameterStore& store, const LayerRange& range) {
+  if (range.first == 0) {
+    words_ = store.view("bert.embeddings.word_embeddings.weight");
+    positions_ = store.view("bert.embeddings.position_embeddings.weight");
+    segments_ = store.view("bert.embeddings.token_type_embeddings.weight");
+    embedding_norm_ = find_linear(store, "bert.embeddings.LayerNorm");
+    check_embedding_cuts(words_, {positions_, segments_, embedding_norm_.weight, embedding_norm_.bias});
+  }
+  layers_.assign(static_cast<std::size_t>(config_.num_layers), {});
+  for (std::int64_t layer = range.first; layer < range.end; ++layer) {
+    LayerParameters& p = layers_[static_cast<std::size_t>(layer)];
+    p = find_layer(store, layer);
     check_layer_cuts(p.query_key_value, p.behind_attention, layer_config_, layer_prefix(layer));
   }
 }

@@ -43,7 +43,7 @@ class DebertaBackbone final : public Backbone {
                       hidden_dropout_,          config.hidden_size / config.attention.num_heads} {}
 
   void declare(ParameterDeclaration& declare) const override;
-  void bind(const ParameterStore& store) override;
+  void bind(const ParameterStore& store, const LayerRange& range) override;
   LayerStream embed(const PackedInput& input, const ForwardContext& context) const override;
   LayerStream layer(const LayerStream& stream, std::int64_t index, const PackedInput& input,
                     const ForwardContext& context) const override;
@@ -60,10 +60,14 @@ class DebertaBackbone final : public Backbone {
   double classifier_dropout() const override { return config_.classifier_dropout.value_or(hidden_dropout_); }
   double initializer_range() const override { return config_.initializer_range; }
   std::vector<LayoutRule> layout() const override;
+  std::vector<std::int64_t> relative_shape(const PackedInput& input) const override {
+    if (!config_.attention.has_positions()) return {};
+    return {slot_rows(input).count, config_.hidden_size};
+  }
   std::string description() const override { return "DeBERTa, " + shape_in_words(shape()); }
 
  private:
-  void check_cuts() const;
+  void check_cuts(const LayerParameters& layer, const std::string& prefix) const;
   void declare_layer(ParameterDeclaration& declare, std::int64_t layer) const;
   LayerParameters find_layer(const ParameterStore& store, std::int64_t layer) const;
   ops::SlotRows slot_rows(const PackedInput& input) const;
@@ -73,7 +77,7 @@ class DebertaBackbone final : public Backbone {
   EncoderLayerConfig layer_config_;
   ParameterView words_, positions_, segments_, relative_;
   NormParameters embedding_norm_, relative_norm_;
-  std::vector<LayerParameters> layers_;
+  std::vector<LayerParameters> layers_;  ///< those of other stages have no views
 };
 
 void DebertaBackbone::declare(ParameterDeclaration& declare) const {
@@ -115,16 +119,23 @@ LayerParameters DebertaBackbone::find_layer(const ParameterStore& store, std::in
   return parameters;
 }
 
-void DebertaBackbone::bind(const ParameterStore& store) {
-  words_ = store.view(kEmbeddings + "word_embeddings.weight");
-  if (config_.position_biased_input) positions_ = store.view(kEmbeddings + "position_embeddings.weight");
-  if (config_.num_segments > 0) segments_ = store.view(kEmbeddings + "token_type_embeddings.weight");
-  embedding_norm_ = find_linear(store, kEmbeddings + "LayerNorm");
-  if (config_.relative_attention) relative_ = store.view(kEncoder + "rel_embeddings.weight");
-  if (config_.norm_relative_embeddings) relative_norm_ = find_linear(store, kEncoder + "LayerNorm");
-  layers_.clear();
-  for (std::int64_t layer = 0; layer < config_.num_layers; ++layer) layers_.push_back(find_layer(store, layer));
-  check_cuts();
+void DebertaBackbone::bind(const ParameterStore& store, const LayerRange& range) {
+  if (range.first == 0) {
+    words_ = store.view(kEmbeddings + "word_embeddings.weight");
+    if (config_.position_biased_input) positions_ = store.view(kEmbeddings + "position_embeddings.weight");
+    if (config_.num_segments > 0) segments_ = store.view(kEmbeddings + "token_type_embeddings.weight");
+    embedding_norm_ = find_linear(store, kEmbeddings + "LayerNorm");
+    if (config_.relative_attention) relative_ = store.view(kEncoder + "rel_embeddings.weight");
+    if (config_.norm_relative_embeddings) relative_norm_ = find_linear(store, kEncoder + "LayerNorm");
+    check_embedding_cuts(words_, {positions_, segments_, embedding_norm_.weight, embedding_norm_.bias, relative_,
+                                  relative_norm_.weight, relative_norm_.bias});
+  }
+  layers_.assign(static_cast<std::size_t>(config_.num_layers), {});
+  for (std::int64_t layer = range.first; layer < range.end; ++layer) {
+    LayerParameters& p = layers_[static_cast<std::size_t>(layer)];
+    p = find_layer(store, layer);
+    check_cuts(p, layer_prefix(layer));
+  }
 }
 
 /// As BERT. Relative embeddings are whole; their projections are cut by heads as those of the hidden states.
@@ -141,17 +152,12 @@ std::vector<LayoutRule> DebertaBackbone::layout() const {
          deberta\.encoder\.layer\.\d+\.output\.dense\.weight -> -, tensor)");
 }
 
-void DebertaBackbone::check_cuts() const {
-  check_embedding_cuts(words_, {positions_, segments_, embedding_norm_.weight, embedding_norm_.bias, relative_,
-                                relative_norm_.weight, relative_norm_.bias});
-  for (std::int64_t layer = 0; layer < config_.num_layers; ++layer) {
-    const LayerParameters& p = layers_[static_cast<std::size_t>(layer)];
-    const std::string prefix = layer_prefix(layer);
-    check_layer_cuts(p.query_key_value, p.behind_attention, layer_config_, prefix);
-    const bool cut = p.query_key_value.weight.sharded;
-    if (config_.attention.has_positions() && (p.positions.weight.sharded != cut || p.positions.bias.sharded != cut)) {
-      throw LayoutError("layout: " + prefix + "attention.self.*_proj must all be cut over heads");
-    }
+void DebertaBackbone::check_cuts(const LayerParameters& layer, const std::string& prefix) const {
+  check_layer_cuts(layer.query_key_value, layer.behind_attention, layer_config_, prefix);
+  const bool cut = layer.query_key_value.weight.sharded;
+  if (config_.attention.has_positions() &&
+      (layer.positions.weight.sharded != cut || layer.positions.bias.sharded != cut)) {
+    throw LayoutError("layout: " + prefix + "attention.self.*_proj must all be cut over heads");
   }
 }
 

@@ -1,4 +1,5 @@
 #include <set>
+#include <utility>
 
 #include "models/architecture.hpp"
 #include "models/error.hpp"
@@ -57,18 +58,22 @@ LoadedModel load_model(const std::filesystem::path& directory, const LoadOptions
   loaded.model = make_sequence_model(std::move(backbone), head, options.compute_type, options.layout, options.recompute,
                                      options.rates);
   ParameterStore& store = loaded.model->parameters();
-  loaded.report = tensors.match(store, head, own_head.value_or(HeadConfig{}));
+  loaded.report = tensors.match(std::as_const(*loaded.model).declaration(), head, own_head.value_or(HeadConfig{}));
   const std::set<std::string> fresh(loaded.report.initialized.begin(), loaded.report.initialized.end());
   if (!options.head && !fresh.empty()) {
     throw ModelFileError(
         (directory / "model.safetensors").string(),
         "lacks " + *fresh.begin() + ", though config.json describes a trained head; fetch the directory again");
   }
-  for (const Parameter& parameter : store) {
+  const auto is_redrawn = [&](const Parameter& parameter) {
     const auto layer = layer_of(parameter.spec.name);
-    const bool redrawn = layer && *layer >= num_layers - options.reinit_layers;
-    if (redrawn) loaded.report.initialized.push_back(parameter.spec.name);
-    if (redrawn || fresh.contains(parameter.spec.name)) {
+    return layer && *layer >= num_layers - options.reinit_layers;
+  };
+  for (const Parameter& parameter : std::as_const(*loaded.model).declaration()) {
+    if (is_redrawn(parameter)) loaded.report.initialized.push_back(parameter.spec.name);
+  }
+  for (const Parameter& parameter : store) {
+    if (is_redrawn(parameter) || fresh.contains(parameter.spec.name)) {
       initialize_parameter(parameter, options.seed, initializer_range);
     } else {
       tensors.read(parameter);

@@ -16,6 +16,8 @@
 
 namespace meshfold::models {
 
+class PipelineStage;
+
 /// How the tokens of a text become one vector; poolers.hpp says how each computes.
 enum class Pooling { kCls, kMean, kMax, kMin, kLast, kAttention, kWeightedLayers, kConcatCls };
 enum class Task {
@@ -34,14 +36,16 @@ struct Feature {
 struct HeadConfig {
   Task task = Task::kRegression;
   Pooling pooling = Pooling::kCls;
-  std::vector<std::string> labels;           ///< target names (regression), class names or label names; their number is the output width
-  std::optional<double> dropout;             ///< before the classifier; default: config.json's classifier_dropout, else hidden dropout
-  std::int64_t views = 1;                    ///< texts a sample; the classifier reads their pooled vectors side by side
-  std::vector<Feature> features = {};        ///< behind them, in the order of the dataset
-  std::int64_t first_layer = 4;              ///< kWeightedLayers: the lowest hidden state; 0 is the embeddings'
-  Pooling layer_pooling = Pooling::kCls;     ///< kWeightedLayers: kCls or kMean, of the weighted sum
-  std::int64_t num_layers = 4;               ///< kConcatCls: how many of the last hidden states
-  std::int64_t dropout_samples = 1;          ///< masks before the classifier, over whose outputs the mean is taken
+  std::vector<std::string>
+      labels;  ///< target names (regression), class names or label names; their number is the output width
+  std::optional<double>
+      dropout;             ///< before the classifier; default: config.json's classifier_dropout, else hidden dropout
+  std::int64_t views = 1;  ///< texts a sample; the classifier reads their pooled vectors side by side
+  std::vector<Feature> features = {};     ///< behind them, in the order of the dataset
+  std::int64_t first_layer = 4;           ///< kWeightedLayers: the lowest hidden state; 0 is the embeddings'
+  Pooling layer_pooling = Pooling::kCls;  ///< kWeightedLayers: kCls or kMean, of the weighted sum
+  std::int64_t num_layers = 4;            ///< kConcatCls: how many of the last hidden states
+  std::int64_t dropout_samples = 1;       ///< masks before the classifier, over whose outputs the mean is taken
 };
 
 /// Whether transformers has no sequence classifier for this head, so that it has files of its own.
@@ -60,10 +64,17 @@ class Model {
  public:
   virtual ~Model() = default;
   virtual ParameterStore& parameters() = 0;
-  /// The same store for readers. Not virtual, so that a model writes one accessor; an object behind a const reference is never made const.
+  /// The same store for readers. Not virtual, so that a model writes one accessor; an object behind a const reference
+  /// is never made const.
   const ParameterStore& parameters() const { return const_cast<Model*>(this)->parameters(); }
-  /// [samples, outputs] fp32: predictions (regression) or logits (classification: of a softmax; multi-label: of a sigmoid each). Differentiable in kTraining mode: backward through it
-  /// reaches context.gradients. An input of zero samples gives [0, outputs].
+  /// Every parameter of the whole model, with this tensor rank's boxes; declared only. On a pipeline `parameters()` are
+  /// those of this stage, in the same order.
+  virtual const ParameterStore& declaration() const { return parameters(); }
+  /// The stage that this object computes; null: it is always whole, and forward() is all there is to it.
+  virtual PipelineStage* stage() { return nullptr; }
+  /// [samples, outputs] fp32: predictions (regression) or logits (classification: of a softmax; multi-label: of a
+  /// sigmoid each). Differentiable in kTraining mode: backward through it reaches context.gradients. An input of zero
+  /// samples gives [0, outputs]. Throws logic_error if the model is one stage of several.
   virtual at::Tensor forward(const PackedInput& input, const ForwardContext& context) = 0;
   virtual const HeadConfig& head() const = 0;
   /// The dropout probabilities in force, for the exported config.json; an absent one is the source directory's.
@@ -76,7 +87,7 @@ class Model {
 
 /// What loading did, for the two lists that are printed.
 struct LoadReport {
-  std::vector<std::string> left_out;     ///< known pre-training heads and buffers of the file that the model does not use
+  std::vector<std::string> left_out;  ///< known pre-training heads and buffers of the file that the model does not use
   std::vector<std::string> initialized;  ///< tensors of the model that no file gives: drawn from the seed
 };
 
@@ -92,23 +103,25 @@ enum class Recompute {
 };
 
 struct LoadOptions {
-  std::optional<HeadConfig> head;      ///< absent: the directory's own head (a fine-tuned model); an error if it has none
+  std::optional<HeadConfig> head;  ///< absent: the directory's own head (a fine-tuned model); an error if it has none
   DropoutOverrides dropout;
   at::ScalarType compute_type = at::kFloat;
-  std::uint32_t seed = 0;              ///< for freshly initialised tensors
-  ModelLayout layout;                  ///< of this rank; only its pieces are read
+  std::uint32_t seed = 0;  ///< for freshly initialised tensors
+  ModelLayout layout;      ///< of this rank; only its pieces are read
   Recompute recompute = Recompute::kNone;
   LayerRates rates;
-  std::int64_t reinit_layers = 0;      ///< top layers that are drawn from the seed instead of read
+  std::int64_t reinit_layers = 0;  ///< top layers that are drawn from the seed instead of read
 };
 
-/// Reads a Hugging Face directory: config.json, model.safetensors. Tensor names with or without the architecture's prefix; LayerNorm.gamma / beta are
-/// weight / bias. Any missing or extra tensor beyond the report's lists, and any shape or dtype mismatch, is a ModelFileError.
+/// Reads a Hugging Face directory: config.json, model.safetensors. Tensor names with or without the architecture's
+/// prefix; LayerNorm.gamma / beta are weight / bias. Any missing or extra tensor beyond the report's lists, and any
+/// shape or dtype mismatch, is a ModelFileError.
 LoadedModel load_model(const std::filesystem::path& directory, const LoadOptions& options);
 
-/// Writes `directory` (made new, atomically) so that AutoModelForSequenceClassification.from_pretrained loads it with the same logits:
-/// config.json, model.safetensors, and the tokenizer files copied from `source`. A head that is mean-pooled or reads several texts or features has no transformers class: then the
-/// backbone is written for AutoModel, the head as head.safetensors, and config.json has no SequenceClassification architecture.
+/// Writes `directory` (made new, atomically) so that AutoModelForSequenceClassification.from_pretrained loads it with
+/// the same logits: config.json, model.safetensors, and the tokenizer files copied from `source`. A head that is
+/// mean-pooled or reads several texts or features has no transformers class: then the backbone is written for
+/// AutoModel, the head as head.safetensors, and config.json has no SequenceClassification architecture.
 void export_model(const Model& model, const std::filesystem::path& source, const std::filesystem::path& directory);
 
 }  // namespace meshfold::models

@@ -16,6 +16,8 @@ struct ModelLayout {
   int tensor_rank = 0, tensor_ranks = 1;
   /// The ranks of the tensor axis; outlives the model. Null: there is one rank, or the model is only looked at.
   dist::ProcessGroup* tensor = nullptr;
+  int pipeline_rank = 0, pipeline_ranks = 1;
+  std::vector<int> stage_layers = {};  ///< layers of each pipeline stage; empty: balanced by cost
 };
 
 }  // namespace meshfold::models

@@ -1,16 +1,19 @@
 #include "models/sequence_model.hpp"
 
 #include <stdexcept>
+#include <utility>
 
 #include "models/error.hpp"
 #include "models/head.hpp"
 #include "models/ops/tensor_parallel.hpp"
+#include "models/pipeline_stage.hpp"
 #include "models/recomputed_layer.hpp"
+#include "models/token_rows.hpp"
 
 namespace meshfold::models {
 namespace {
 
-class SequenceModel final : public Model {
+class SequenceModel final : public Model, public PipelineStage {
  public:
   SequenceModel(std::unique_ptr<Backbone> backbone, const HeadConfig& head, at::ScalarType compute_type,
                 const ModelLayout& layout, Recompute recompute, const LayerRates& rates)
@@ -18,18 +21,26 @@ class SequenceModel final : public Model {
         head_(head, *backbone_),
         tensor_(layout.tensor),
         recompute_(recompute),
-        rates_(rates) {
-    ParameterDeclaration of_backbone(store_, Region::kTokens), of_head(store_, Region::kSamples);
+        rates_(rates),
+        range_(stage_ranges(backbone_->shape(), layout.pipeline_ranks,
+                            layout.stage_layers)[static_cast<std::size_t>(layout.pipeline_rank)]) {
+    ParameterDeclaration of_backbone(declared_, Region::kTokens), of_head(declared_, Region::kSamples);
     backbone_->declare(of_backbone);
-    set_layer_rates(store_, store_.size(), backbone_->shape().num_layers, rates);
+    const std::size_t num_backbone = declared_.size();
+    set_layer_rates(declared_, num_backbone, num_layers(), rates);
     head_.declare(of_head);
     cut(layout);
+    for (std::size_t i = 0; i < declared_.size(); ++i) {
+      if (holds(declared_[i].spec.name, i < num_backbone)) store_.add(declared_[i].spec);
+    }
     store_.allocate(at::kCPU, compute_type);
-    backbone_->bind(store_);
-    head_.bind(store_);
+    backbone_->bind(store_, range_);
+    if (is_last()) head_.bind(store_);
   }
 
   ParameterStore& parameters() override { return store_; }
+  const ParameterStore& declaration() const override { return declared_; }
+  PipelineStage* stage() override { return this; }
   at::Tensor forward(const PackedInput& input, const ForwardContext& context) override;
   const HeadConfig& head() const override { return head_.config(); }
   DropoutOverrides dropout() const override { return backbone_->dropout(); }
@@ -37,29 +48,53 @@ class SequenceModel final : public Model {
   std::int64_t max_positions() const override { return backbone_->shape().max_positions; }
   std::string description() const override { return backbone_->description(); }
 
- private:
-  void cut(const ModelLayout& layout);
-  /// A hidden state for the poolers, which see all rows.
-  at::Tensor all_rows(const LayerStream& stream, const PackedInput& input, const ForwardContext& context) const {
-    return ops::gather_rows(stream.hidden, ops::Use::kAlike, at::kFloat, input, context);
+  bool is_first() const override { return range_.first == 0; }
+  bool is_last() const override { return range_.end == num_layers(); }
+  std::vector<StreamPart> incoming(const PackedInput& input) const override {
+    return is_first() ? std::vector<StreamPart>() : parts_before(range_.first, input);
   }
+  std::vector<StreamPart> outgoing(const PackedInput& input) const override {
+    return is_last() ? std::vector<StreamPart>() : parts_before(range_.end, input);
+  }
+  std::vector<at::Tensor> run(const PackedInput& input, const std::vector<at::Tensor>& received,
+                              const ForwardContext& context) override;
+
+ private:
+  /// Hidden states that the pooler reads, each this rank's rows, and the stream that goes on.
+  struct Passing {
+    LayerStream stream;
+    std::vector<at::Tensor> kept;
+  };
+
+  std::int64_t num_layers() const { return backbone_->shape().num_layers; }
+  void cut(const ModelLayout& layout);
+  bool holds(const std::string& name, bool of_backbone) const;
+  /// Whether a hidden state has a graph in training: not below the lowest parameter that learns.
+  bool learns(std::int64_t state) const { return !rates_.freeze_embeddings || state > rates_.freeze_lower_layers; }
+  std::vector<StreamPart> parts_before(std::int64_t layer, const PackedInput& input) const;
+  Passing unpack(const std::vector<at::Tensor>& received, const PackedInput& input) const;
+  at::Tensor outputs(const std::vector<at::Tensor>& kept, const PackedInput& input,
+                     const ForwardContext& context) const;
 
   std::unique_ptr<Backbone> backbone_;
   Head head_;
   dist::ProcessGroup* tensor_;
   Recompute recompute_;
   LayerRates rates_;
+  LayerRange range_;
+  ParameterStore declared_;  ///< of all stages
   ParameterStore store_;
 };
 
+/// Over the whole model, so that a rule is not said to match nothing because its parameters are another stage's.
 void SequenceModel::cut(const ModelLayout& layout) {
   const std::vector<LayoutRule> own_rules = backbone_->layout();
   if (own_rules.empty() && layout.tensor_ranks > 1) {
     throw LayoutError("mesh.tensor = " + std::to_string(layout.tensor_ranks) + ": " + backbone_->description() +
                       " does not compute on a tensor axis yet; set mesh.tensor = 1");
   }
-  LayoutMap(own_rules, layout.rules).cut(store_, layout.tensor_rank, layout.tensor_ranks);
-  for (const Parameter& parameter : store_) {
+  LayoutMap(own_rules, layout.rules).cut(declared_, layout.tensor_rank, layout.tensor_ranks);
+  for (const Parameter& parameter : declared_) {
     if (parameter.spec.region == Region::kSamples && parameter.spec.sharded()) {
       throw LayoutError("layout: " + parameter.spec.name +
                         " belongs to the head, which every tensor rank computes whole; take its rule out");
@@ -67,7 +102,45 @@ void SequenceModel::cut(const ModelLayout& layout) {
   }
 }
 
-at::Tensor SequenceModel::forward(const PackedInput& input, const ForwardContext& given) {
+bool SequenceModel::holds(const std::string& name, bool of_backbone) const {
+  if (!of_backbone) return is_last();
+  const std::optional<std::int64_t> layer = layer_of(name);
+  return layer ? *layer >= range_.first && *layer < range_.end : is_first();
+}
+
+std::vector<StreamPart> SequenceModel::parts_before(std::int64_t layer, const PackedInput& input) const {
+  ForwardContext context;
+  context.tensor = tensor_;
+  const std::vector<std::int64_t> rows = {token_rows(input.num_tokens(), context).count, hidden_size()};
+  std::vector<StreamPart> parts = {{rows, learns(layer)}};
+  const std::vector<std::int64_t> relative = backbone_->relative_shape(input);
+  if (!relative.empty()) parts.push_back({relative, !rates_.freeze_embeddings});
+  for (std::int64_t state = head_.first_state(); state < layer; ++state) parts.push_back({rows, learns(state)});
+  return parts;
+}
+
+SequenceModel::Passing SequenceModel::unpack(const std::vector<at::Tensor>& received, const PackedInput& input) const {
+  const std::vector<StreamPart> parts = parts_before(range_.first, input);
+  if (received.size() != parts.size()) throw std::invalid_argument("a pipeline stage was given too few or many parts");
+  Passing passing;
+  auto next = received.begin();
+  passing.stream.hidden = *next++;
+  if (!backbone_->relative_shape(input).empty()) passing.stream.relative = *next++;
+  passing.kept.assign(next, received.end());
+  return passing;
+}
+
+at::Tensor SequenceModel::outputs(const std::vector<at::Tensor>& kept, const PackedInput& input,
+                                  const ForwardContext& context) const {
+  HiddenStates states{head_.first_state(), {}};
+  for (const at::Tensor& own : kept) {
+    states.states.push_back(ops::gather_rows(own, ops::Use::kAlike, at::kFloat, input, context));
+  }
+  return head_.outputs(states, input, context);
+}
+
+std::vector<at::Tensor> SequenceModel::run(const PackedInput& input, const std::vector<at::Tensor>& received,
+                                           const ForwardContext& given) {
   ForwardContext context = given;
   context.tensor = tensor_;
   if (context.mode == Mode::kTraining && context.gradients == nullptr) {
@@ -76,16 +149,29 @@ at::Tensor SequenceModel::forward(const PackedInput& input, const ForwardContext
   // Below the lowest parameter that learns: the same draws, but no graph.
   ForwardContext frozen = context;
   if (context.mode == Mode::kTraining && rates_.freeze_embeddings) frozen.mode = Mode::kRehearsal;
-  HiddenStates kept{head_.first_state(), {}};
-  LayerStream stream = backbone_->embed(input, frozen);
-  if (kept.first == 0) kept.states.push_back(all_rows(stream, input, context));
-  for (std::int64_t index = 0; index < backbone_->shape().num_layers; ++index) {
+  Passing passing = is_first() ? Passing{backbone_->embed(input, frozen), {}} : unpack(received, input);
+  for (std::int64_t index = range_.first; index < range_.end; ++index) {
+    if (index >= head_.first_state()) passing.kept.push_back(passing.stream.hidden);
     const ForwardContext& of_layer = index < rates_.freeze_lower_layers ? frozen : context;
-    stream = recompute_ == Recompute::kLayers ? recomputed_layer(*backbone_, stream, index, input, of_layer)
-                                              : backbone_->layer(stream, index, input, of_layer);
-    if (index + 1 >= kept.first) kept.states.push_back(all_rows(stream, input, context));
+    passing.stream = recompute_ == Recompute::kLayers
+                         ? recomputed_layer(*backbone_, passing.stream, index, input, of_layer)
+                         : backbone_->layer(passing.stream, index, input, of_layer);
   }
-  return head_.outputs(kept, input, context);
+  if (is_last()) {
+    passing.kept.push_back(passing.stream.hidden);
+    return {outputs(passing.kept, input, context)};
+  }
+  std::vector<at::Tensor> sent = {passing.stream.hidden};
+  if (passing.stream.relative.defined()) sent.push_back(passing.stream.relative);
+  sent.insert(sent.end(), passing.kept.begin(), passing.kept.end());
+  return sent;
+}
+
+at::Tensor SequenceModel::forward(const PackedInput& input, const ForwardContext& context) {
+  if (!is_first() || !is_last()) {
+    throw std::logic_error("one stage of a pipeline cannot go forward by itself; load the whole model");
+  }
+  return run(input, {}, context).front();
 }
 
 }  // namespace

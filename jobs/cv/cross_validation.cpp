@@ -140,7 +140,7 @@ class CrossValidation {
       for (const int fold : group.folds) layout.append(" ").append(std::to_string(fold));
     }
     for (const auto& shape : shapes_)
-      resolve_parts(config_.training, training_->dataset, shape.data);  // its ConfigError now
+      resolve_parts(config_.training, training_->dataset, shape.data, shape.pipeline);  // its ConfigError now
     facts_.emplace_back("rank groups", layout);
     dist::agree(*world_, "note the rank groups", [&] {
       if (speaks()) note_groups(run_, jobs_by_group());

@@ -53,7 +53,6 @@ dist::MeshShape mesh_shape(const MeshSection& mesh, int ranks) {
                       std::to_string(ranks) +
                       " ranks; set mesh.data = auto, or change mesh.tensor, the number of ranks or cv.groups");
   }
-  if (shape.pipeline > 1) throw ConfigError("mesh.pipeline must be 1: there are no pipeline stages in this version");
   return shape;
 }
 
@@ -65,11 +64,13 @@ dist::Mesh make_mesh(const RunConfig& config, std::shared_ptr<dist::Communicator
 }
 
 models::ModelLayout first_part(const RunConfig& config, const dist::MeshShape& shape) {
-  return {config.layout.rules, 0, shape.tensor, nullptr};
+  return {config.layout.rules, 0, shape.tensor, nullptr, 0, shape.pipeline, config.pipeline.stages};
 }
 
 models::ModelLayout layout_of(const RunConfig& config, const dist::Mesh& mesh) {
-  return {config.layout.rules, mesh.coordinates().tensor, mesh.shape().tensor, &mesh.tensor()};
+  const dist::MeshCoordinates& place = mesh.coordinates();
+  return {config.layout.rules, place.tensor,          mesh.shape().tensor,   &mesh.tensor(),
+          place.pipeline,      mesh.shape().pipeline, config.pipeline.stages};
 }
 
 models::HeadConfig head_of(const RunConfig& config, const PreparedDataset& prepared) {

@@ -42,7 +42,7 @@ models::HeadConfig head_of(const RunConfig& config, const PreparedDataset& prepa
 /// ConfigError unless the dataset has the texts and features that the head reads, in its order.
 void check_inputs(const RunConfig& config, const models::HeadConfig& head, const data::Dataset& dataset);
 
-/// The first tensor rank's part of a model, to look at without computing with it.
+/// The first pipeline and tensor rank's part of a model, to look at without computing with it.
 models::ModelLayout first_part(const RunConfig& config, const dist::MeshShape& shape);
 /// This rank's part of a model.
 models::ModelLayout layout_of(const RunConfig& config, const dist::Mesh& mesh);

@@ -108,7 +108,7 @@ Facts model_facts(const RunConfig& config, const models::LoadedModel& loaded) {
                  {"head", outputs},
                  {"left out", shorten(loaded.report.left_out)},
                  {"initialised", shorten(loaded.report.initialized)},
-                 {"parameters", parameter_groups(store)},
+                 {"parameters", parameter_groups(std::as_const(*loaded.model).declaration())},
                  {"precision", precision}};
   if (std::ranges::any_of(store, [](const auto& parameter) { return parameter.spec.sharded(); })) {
     facts.emplace_back("tensor axis", with_separators(static_cast<std::uint64_t>(store.num_elements())) +
@@ -120,15 +120,15 @@ Facts model_facts(const RunConfig& config, const models::LoadedModel& loaded) {
 
 Facts step_facts(const RunConfig& config, const data::Dataset& dataset, std::size_t num_rows,
                  const dist::MeshShape& shape) {
-  const int data_ranks = shape.data;
+  const int parts = resolve_parts(config.training, dataset, shape.data, shape.pipeline);
   const auto steps = num_steps_of(config.training, num_rows);
   auto text = with_separators(static_cast<std::uint64_t>(steps));
   if (config.training.max_steps == 0) text += " (" + std::to_string(config.training.epochs) + " epochs)";
-  text += ", batch " + std::to_string(config.training.batch_size) + " in " +
-          std::to_string(resolve_parts(config.training, dataset, data_ranks)) + " packs without padding";
+  text += ", batch " + std::to_string(config.training.batch_size) + " in " + std::to_string(parts) +
+          " packs without padding";
   if (config.training.deterministic) text += ", deterministic";
   const bool is_coupled = config.loss.kind == models::LossKind::kRmse || config.loss.kind == models::LossKind::kMcrmse;
-  if (is_coupled && resolve_parts(config.training, dataset, data_ranks) > data_ranks) {
+  if (is_coupled && parts > shape.data) {
     text += ", each computed forward twice, since the loss couples the samples of a step";
   }
   auto optimizer = std::string(config.optimizer.kind == OptimizerKind::kSgd ? "SGD" : "AdamW") + ", learning rate " +

@@ -13,7 +13,8 @@
 
 #include "data/pack.hpp"
 #include "dist/agreement.hpp"
-#include "jobs/train/pack_input.hpp"
+#include "jobs/train/pipeline_runner.hpp"
+#include "jobs/train/stage_worker.hpp"
 
 namespace meshfold::jobs {
 namespace {
@@ -53,26 +54,33 @@ at::Tensor predict_rows(models::Model& model, const dist::Mesh& mesh, const data
                         std::span<const std::uint32_t> rows, std::int64_t max_tokens_per_pack) {
   const at::NoGradGuard no_grad;
   const auto width = static_cast<std::int64_t>(model.head().labels.size());
-  const at::Device device = model.parameters().flat().device();
-  // The last column counts how often a row was computed. A row is written by one rank and is exact zeros on the others.
+  // The last column counts how often a row was computed. A row is written by one rank (of a pipeline the last) and is
+  // exact zeros on the others.
   const at::Tensor gathered = at::zeros({static_cast<std::int64_t>(rows.size()), width + 1}, at::kFloat);
   dist::agree(mesh.all(), "predict " + std::to_string(rows.size()) + " rows", [&] {
     const std::vector<data::PackRange> packs = cut_by_tokens(dataset, rows, max_tokens_per_pack);
     const auto places = places_of(rows);
     const auto rank = static_cast<std::size_t>(mesh.data().rank()),
                ranks = static_cast<std::size_t>(mesh.data().size());
+    std::vector<StageWorker::Rows> own;
     for (std::size_t p = packs.size() * rank / ranks; p < packs.size() * (rank + 1) / ranks; ++p) {
-      const data::PackedBatch batch =
-          data::assemble(dataset, rows.subspan(packs[p].begin, packs[p].end - packs[p].begin));
-      const at::Tensor outputs = model.forward(to_packed_input(batch, device), {}).to(at::kCPU);
+      own.push_back(rows.subspan(packs[p].begin, packs[p].end - packs[p].begin));
+    }
+    if (own.empty()) return;
+    StageWorker worker(model, dataset, own, {});
+    worker.on_outputs([&](int, const data::PackedBatch& batch, const at::Tensor& computed) {
+      const at::Tensor outputs = computed.to(at::kCPU);
       for (std::size_t i = 0; i < batch.rows.size(); ++i) {
         const at::Tensor place = gathered[places.at(batch.rows[i])];
         place.narrow(0, 0, width).copy_(outputs[static_cast<std::int64_t>(i)]);
         place[width].add_(1);
       }
-    }
+    });
+    run_pipeline(one_phase(Phase::kForward, mesh.pipeline().size(), static_cast<int>(own.size())), mesh.pipeline(),
+                 worker);
   });
   mesh.data().all_reduce(gathered, dist::ReduceOp::kSum)->wait();
+  mesh.pipeline().all_reduce(gathered, dist::ReduceOp::kSum)->wait();
   const at::Tensor counts = gathered.select(1, width);
   if (counts.ne(1).any().item<bool>()) throw std::logic_error("a row was not predicted exactly once");
   return gathered.narrow(1, 0, width).contiguous();

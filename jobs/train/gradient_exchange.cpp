@@ -1,6 +1,7 @@
 #include "jobs/train/gradient_exchange.hpp"
 
 #include <ATen/ops/cat.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
@@ -16,6 +17,12 @@ GradientExchange::GradientExchange(const models::ParameterStore& store, const di
       blocks_(models::parameter_blocks(store)),
       end_block_(blocks_.size()),
       owned_(whole_range(store)) {
+  const at::Tensor own_number = at::full({1}, static_cast<std::int64_t>(blocks_.size()), at::kLong);
+  const std::vector<at::Tensor> numbers = mesh.pipeline().all_gather(own_number);
+  for (int stage = 0; stage < mesh.pipeline().size(); ++stage) {
+    if (stage == mesh.pipeline().rank()) blocks_before_ = blocks_of_model_;
+    blocks_of_model_ += numbers[static_cast<std::size_t>(stage)].item<std::int64_t>();
+  }
   if (sharded_) {
     const std::vector<std::size_t> shares = models::share_blocks(blocks_, mesh.data().size());
     const auto place = [&](std::size_t block) {
@@ -62,15 +69,15 @@ void GradientExchange::sum_over_tensor(const at::Tensor& flat_gradient) const {
 
 double GradientExchange::norm(const at::Tensor& flat_gradient) const {
   // A slot a block and tensor rank: whoever has a block writes its slot, the others have exact zeros there.
-  const auto num_blocks = static_cast<std::int64_t>(blocks_.size());
-  const at::Tensor slots = at::zeros({mesh_.tensor().size(), num_blocks}, at::kDouble);
-  auto* const own = slots.mutable_data_ptr<double>() + mesh_.tensor().rank() * num_blocks;
+  const at::Tensor slots = at::zeros({mesh_.tensor().size(), blocks_of_model_}, at::kDouble);
+  auto* const own = slots.mutable_data_ptr<double>() + mesh_.tensor().rank() * blocks_of_model_ + blocks_before_;
   const auto owned = std::span(blocks_).subspan(first_block_, end_block_ - first_block_);
   std::ranges::copy(models::block_square_sums(owned, flat_gradient), own + first_block_);
   for (std::size_t b = first_block_; b < end_block_; ++b) {
     if (!store_[blocks_[b].parameter].spec.sharded() && mesh_.tensor().rank() > 0) own[b] = 0.0;  // a copy
   }
   if (sharded_) mesh_.data().all_reduce(slots, dist::ReduceOp::kSum)->wait();
+  mesh_.pipeline().all_reduce(slots, dist::ReduceOp::kSum)->wait();
   mesh_.tensor().all_reduce(slots, dist::ReduceOp::kSum)->wait();
   const auto* first = slots.const_data_ptr<double>();
   return std::sqrt(std::accumulate(first, first + slots.numel(), 0.0));

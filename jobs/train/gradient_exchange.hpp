@@ -21,7 +21,7 @@ enum class StateSharding { kOff, kOverData };
 /// members are collective over the mesh.
 class GradientExchange {
  public:
-  /// The arguments outlive this object.
+  /// The arguments outlive this object. `store` has the parameters of this rank's pipeline stage.
   GradientExchange(const models::ParameterStore& store, const dist::Mesh& mesh, StateSharding sharding);
 
   /// The elements whose gradients this rank gets and whose values it updates.
@@ -31,7 +31,7 @@ class GradientExchange {
   /// Sums a flat gradient over the mesh; on return the owned elements are complete and the others spent.
   void reduce(const at::Tensor& flat_gradient) const;
   /// L2 norm of the whole model's gradient after reduce(): every shard counts once and every copy once. Equal bits on
-  /// every rank. Block sums are added in block order (docs/numerics.md).
+  /// every rank. Block sums are added in the order of the whole model's blocks (docs/numerics.md).
   double norm(const at::Tensor& flat_gradient) const;
   /// After the update: brings every rank the values that others own.
   void gather_values() const;
@@ -43,8 +43,9 @@ class GradientExchange {
   const dist::Mesh& mesh_;
   bool sharded_;
   std::vector<models::ParameterBlock> blocks_;
-  std::size_t first_block_ = 0, end_block_ = 0;  ///< owned
-  std::vector<std::int64_t> elements_of_ranks_;  ///< [data ranks]
+  std::size_t first_block_ = 0, end_block_ = 0;           ///< owned
+  std::int64_t blocks_before_ = 0, blocks_of_model_ = 0;  ///< of lower stages; of all
+  std::vector<std::int64_t> elements_of_ranks_;           ///< [data ranks]
   ElementRange owned_;
   std::vector<ElementRange> partial_;  ///< owned elements whose gradients are parts of a sum over the tensor axis
 };

@@ -46,7 +46,7 @@ std::int64_t largest_step(const data::Dataset& dataset, int batch_size, std::int
 
 }  // namespace
 
-int resolve_parts(const TrainingSection& training, const data::Dataset& dataset, int data_ranks) {
+int resolve_parts(const TrainingSection& training, const data::Dataset& dataset, int data_ranks, int stages) {
   if (training.parts < 0) throw ConfigError("training.parts must not be negative; 0 means auto");
   if (training.parts > 0) return fixed_parts(training, data_ranks);
   if (training.deterministic) {
@@ -58,9 +58,10 @@ int resolve_parts(const TrainingSection& training, const data::Dataset& dataset,
   const std::int64_t tokens = largest_step(dataset, training.batch_size, longest);
   // A cut falls between samples, so a pack may exceed an even share by half a sample at either end. One sample a pack
   // is the finest cut.
-  int parts = data_ranks;
+  const int unit = data_ranks * stages;
+  int parts = unit;
   while ((tokens + parts - 1) / parts + longest > training.max_tokens_per_pack && parts < training.batch_size)
-    parts += data_ranks;
+    parts += unit;
   return parts;
 }
 

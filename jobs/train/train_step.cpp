@@ -1,7 +1,6 @@
 #include "jobs/train/train_step.hpp"
 
 #include <ATen/core/Tensor.h>
-#include <ATen/core/grad_mode.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
@@ -22,7 +21,6 @@ struct TrainStep::Plan {
   std::vector<data::PackRange> packs;
   std::int64_t tokens = 0;
   models::StepTotals totals;
-  at::Tensor kept_outputs;  ///< of this rank's only pack, with their graph, where they were needed for the statistics
 
   std::span<const std::uint32_t> rows_of(int pack) const {
     const data::PackRange range = packs[static_cast<std::size_t>(pack)];
@@ -40,6 +38,9 @@ TrainStep::TrainStep(std::string job, const RunConfig& config, models::Model& mo
       exchange_(exchange),
       optimizer_(optimizer),
       parts_(parts),
+      schedule_(make_pipeline_schedule(
+          mesh.pipeline().size() > 1 ? config.pipeline.schedule : ScheduleName::kOneForwardOneBackward,
+          mesh.pipeline().size(), packs_per_rank())),
       loss_(models::make_loss(config.loss, static_cast<std::int64_t>(model.head().labels.size()))),
       gradients_(model.parameters(),
                  config.training.deterministic ? models::Summation::kTree : models::Summation::kInOrder) {}
@@ -58,37 +59,37 @@ TrainStep::Plan TrainStep::plan(std::span<const std::uint32_t> rows) const {
   return plan;
 }
 
-at::Tensor TrainStep::forward(const data::PackedBatch& batch, std::int64_t step, models::Mode mode) {
+StageWorker TrainStep::worker(const Plan& plan, std::int64_t step, models::Mode mode) {
+  std::vector<StageWorker::Rows> packs;
+  for (int p = 0; p < packs_per_rank(); ++p) packs.push_back(plan.rows_of(first_pack() + p));
   models::ForwardContext context;
   context.mode = mode;
   context.draws = {config_.run.seed, static_cast<std::uint32_t>(step), /*pass=*/0};
-  if (mode == models::Mode::kTraining) context.gradients = &gradients_;
-  const at::AutoGradMode grad_mode(mode == models::Mode::kTraining);
-  return model_.forward(to_packed_input(batch, model_.parameters().flat().device()), context);
+  return {model_, dataset_, std::move(packs), context, mode == models::Mode::kTraining ? &gradients_ : nullptr};
 }
 
 /// The statistics of this rank's packs, each pack's into its own place of sums [parts, K].
-void TrainStep::measure_packs(Plan& plan, std::int64_t step, double* sums) {
-  const bool keeps_outputs = packs_per_rank() == 1;
-  for (int p = first_pack(); p < first_pack() + packs_per_rank(); ++p) {
-    if (plan.rows_of(p).empty()) continue;
-    const data::PackedBatch batch = data::assemble(dataset_, plan.rows_of(p));
-    const at::Tensor outputs = forward(batch, step, keeps_outputs ? models::Mode::kTraining : models::Mode::kRehearsal);
+bool TrainStep::measure_packs(const Plan& plan, StageWorker& training, std::int64_t step,
+                              const std::exception_ptr& failure, double* sums) {
+  StageWorker rehearsal = worker(plan, step, models::Mode::kRehearsal);
+  StageWorker& forward = rehearses() ? rehearsal : training;
+  forward.on_outputs([&](int pack, const data::PackedBatch& batch, const at::Tensor& outputs) {
     const std::vector<double> statistics = loss_->statistics(outputs, to_targets(batch, outputs.device()));
-    if (tells()) std::ranges::copy(statistics, sums + p * loss_->num_statistics());
-    if (keeps_outputs) plan.kept_outputs = outputs;
-  }
+    if (tells()) std::ranges::copy(statistics, sums + (first_pack() + pack) * loss_->num_statistics());
+  });
+  const PipelineSchedule pass = one_phase(Phase::kForward, mesh_.pipeline().size(), packs_per_rank());
+  return run_pipeline(pass, mesh_.pipeline(), forward, failure);
 }
 
 /// Sums the statistics of a step-coupled loss over all packs of the step, in pack order. False if any rank failed, here
 /// or before (`failure`): then no rank computes gradients, and run() tells all of it.
-bool TrainStep::sum_statistics(Plan& plan, std::int64_t step, std::exception_ptr& failure) {
+bool TrainStep::sum_statistics(Plan& plan, StageWorker& training, std::int64_t step, std::exception_ptr& failure) {
   const std::int64_t num_statistics = loss_->num_statistics();
   const at::Tensor reduced = at::zeros({parts_ * num_statistics + 1}, at::kDouble);
   auto* sums = reduced.mutable_data_ptr<double>();
   auto& num_failed = sums[parts_ * num_statistics];
   try {
-    if (!failure) measure_packs(plan, step, sums);
+    measure_packs(plan, training, step, failure, sums);
   } catch (...) {
     failure = std::current_exception();
   }
@@ -103,21 +104,17 @@ bool TrainStep::sum_statistics(Plan& plan, std::int64_t step, std::exception_ptr
   return num_failed == 0;
 }
 
-void TrainStep::compute_packs(const Plan& plan, std::int64_t step, double* losses) {
-  for (int p = first_pack(); p < first_pack() + packs_per_rank(); ++p) {
-    gradients_.begin_pack();
-    // An empty pack still takes its place in the tree of sums.
-    if (!plan.rows_of(p).empty()) {
-      const data::PackedBatch batch = data::assemble(dataset_, plan.rows_of(p));
-      const at::Tensor outputs =
-          plan.kept_outputs.defined() ? plan.kept_outputs : forward(batch, step, models::Mode::kTraining);
-      const at::AutoGradMode with_grad(true);
-      const at::Tensor loss = (*loss_)(outputs, to_targets(batch, outputs.device()), plan.totals);
-      loss.backward();
-      if (tells()) losses[p] = loss.item<double>();
-    }
-    gradients_.end_pack();
-  }
+void TrainStep::compute_packs(const Plan& plan, StageWorker& training, const std::exception_ptr& failure,
+                              double* losses) {
+  training.on_outputs({});
+  training.set_loss([&](int pack, const data::PackedBatch& batch, const at::Tensor& outputs) {
+    const at::Tensor loss = (*loss_)(outputs, to_targets(batch, outputs.device()), plan.totals);
+    if (tells()) losses[first_pack() + pack] = loss.item<double>();
+    return loss;
+  });
+  const bool has_gone_forward = loss_->num_statistics() > 0 && !rehearses();
+  run_pipeline(has_gone_forward ? one_phase(Phase::kBackward, mesh_.pipeline().size(), packs_per_rank()) : schedule_,
+               mesh_.pipeline(), training, failure);
 }
 
 StepResult TrainStep::run(std::span<const std::uint32_t> rows, std::int64_t step, double learning_rate,
@@ -131,15 +128,17 @@ StepResult TrainStep::run(std::span<const std::uint32_t> rows, std::int64_t step
   StepResult result;
   gradients_.begin_step();
   Plan step_plan;
+  step_plan.packs.resize(static_cast<std::size_t>(parts_));  // empty ones, in case that it cannot be planned
   try {
-    if (!failure) step_plan = plan(rows);
-    result.tokens = step_plan.tokens;
+    step_plan = plan(rows);
   } catch (...) {
     failure = std::current_exception();
   }
-  const bool goes_on = loss_->num_statistics() == 0 || sum_statistics(step_plan, step, failure);
+  result.tokens = step_plan.tokens;
+  StageWorker training = worker(step_plan, step, models::Mode::kTraining);
+  const bool goes_on = loss_->num_statistics() == 0 || sum_statistics(step_plan, training, step, failure);
   try {
-    if (goes_on && !failure) compute_packs(step_plan, step, slots);
+    if (goes_on) compute_packs(step_plan, training, failure, slots);
   } catch (...) {
     failure = std::current_exception();
     std::fill(slots, slots + parts_, 0.0);

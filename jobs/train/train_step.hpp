@@ -12,6 +12,7 @@
 #include "jobs/run_config.hpp"
 #include "jobs/train/gradient_exchange.hpp"
 #include "jobs/train/optimizer.hpp"
+#include "jobs/train/stage_worker.hpp"
 #include "models/gradient_accumulator.hpp"
 #include "models/loss.hpp"
 #include "models/model.hpp"
@@ -30,11 +31,11 @@ struct StepResult {
   bool stop = false;        ///< any rank was asked to stop
 };
 
-/// One optimizer step on the mesh: the step's samples are cut into packs, a data rank computes a contiguous run of
-/// them, the gradients are summed, clipped and applied. A step-coupled loss first sums its statistics over all packs: a
-/// rank with several packs rehearses them (forward with the same dropout masks, no graph), a rank with one pack keeps
-/// its outputs and their graph. Every rank calls it with the same rows, step and learning rate, and gets the same
-/// result.
+/// One optimizer step on the mesh: the step's samples are cut into packs, a data rank takes a contiguous run of them
+/// through the stages of its pipeline, the gradients are summed, clipped and applied. A step-coupled loss first sums
+/// its statistics over all packs: a rank with several packs rehearses them (forward with the same dropout masks, no
+/// graph), a rank with one pack keeps its outputs and their graph. Every rank calls it with the same rows, step and
+/// learning rate, and gets the same result.
 class TrainStep {
  public:
   /// All arguments outlive this object. `job` names the job in messages.
@@ -53,12 +54,16 @@ class TrainStep {
   /// This rank's packs: [first_pack(), first_pack() + packs_per_rank()).
   int packs_per_rank() const { return parts_ / mesh_.data().size(); }
   int first_pack() const { return mesh_.data().rank() * packs_per_rank(); }
-  /// Whether this rank tells what its packs gave; other tensor ranks have computed the same.
-  bool tells() const { return mesh_.tensor().rank() == 0; }
-  bool sum_statistics(Plan& plan, std::int64_t step, std::exception_ptr& failure);
-  void measure_packs(Plan& plan, std::int64_t step, double* sums);
-  void compute_packs(const Plan& plan, std::int64_t step, double* losses);
-  at::Tensor forward(const data::PackedBatch& batch, std::int64_t step, models::Mode mode);
+  /// Whether this rank tells what its packs gave: of a pipeline's last stage; other tensor ranks have computed the
+  /// same.
+  bool tells() const { return mesh_.tensor().rank() == 0 && mesh_.pipeline().rank() == mesh_.pipeline().size() - 1; }
+  /// A rank with one pack keeps its graph while the statistics of the step are summed.
+  bool rehearses() const { return packs_per_rank() > 1; }
+  StageWorker worker(const Plan& plan, std::int64_t step, models::Mode mode);
+  bool sum_statistics(Plan& plan, StageWorker& training, std::int64_t step, std::exception_ptr& failure);
+  bool measure_packs(const Plan& plan, StageWorker& training, std::int64_t step, const std::exception_ptr& failure,
+                     double* sums);
+  void compute_packs(const Plan& plan, StageWorker& training, const std::exception_ptr& failure, double* losses);
   [[noreturn]] void throw_bad_numbers(std::int64_t step, const std::string& what) const;
 
   std::string job_;
@@ -69,6 +74,7 @@ class TrainStep {
   const GradientExchange& exchange_;
   Optimizer& optimizer_;
   int parts_;
+  PipelineSchedule schedule_;  ///< of this rank's packs
   std::unique_ptr<models::Loss> loss_;
   models::GradientAccumulator gradients_;
 };

@@ -31,10 +31,9 @@ data::LastStep last_step_of(const TrainingSection& training) {
   return training.drop_last ? data::LastStep::kDrop : data::LastStep::kShort;
 }
 
-void check_task(const TrainTask& task, const RunConfig& config, const dist::Mesh& mesh) {
+void check_task(const TrainTask& task, const RunConfig& config) {
   const TrainingSection& training = config.training;
   std::vector<std::string> faults;
-  if (mesh.shape().pipeline != 1) faults.emplace_back("mesh.pipeline must be 1: there are no pipeline stages");
   if (training.batch_size < 1) faults.emplace_back("training.batch_size must be at least 1");
   if (training.epochs < 1 && training.max_steps < 1) faults.emplace_back("training.epochs must be at least 1");
   if (training.deterministic && config.run.threads < 1) {
@@ -65,7 +64,7 @@ class Trainer {
         mesh_(mesh),
         dataset_(dataset),
         listener_(listener),
-        parts_(resolve_parts(config.training, dataset, mesh.data().size())),
+        parts_(resolve_parts(config.training, dataset, mesh.data().size(), mesh.pipeline().size())),
         steps_per_epoch_(static_cast<std::int64_t>(
             data::steps_per_epoch(task.training_rows.size(), static_cast<std::size_t>(config.training.batch_size),
                                   last_step_of(config.training)))),
@@ -358,7 +357,7 @@ TrainOutcome Trainer::outcome(bool stopped, std::int64_t selected_step) const {
 
 TrainOutcome train(const TrainTask& task, const RunConfig& config, models::Model& model, const dist::Mesh& mesh,
                    const data::Dataset& dataset, TrainListener& listener, const std::function<bool()>& stop_requested) {
-  check_task(task, config, mesh);
+  check_task(task, config);
   return Trainer(task, config, model, mesh, dataset, listener).run(stop_requested);
 }
 

@@ -1,5 +1,6 @@
 #include "models/ops/autograd.hpp"
 
+#include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/functions/utils.h>
 
@@ -40,6 +41,16 @@ at::Tensor attach_backward(at::Tensor output, const std::vector<at::Tensor>& inp
   node->set_next_edges(std::move(edges));
   torch::autograd::set_history(output, node);
   return output;
+}
+
+void run_backward(const std::vector<at::Tensor>& outputs, const std::vector<at::Tensor>& gradients) {
+  torch::autograd::variable_list roots, of_roots;
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    if (!outputs[i].requires_grad()) continue;
+    roots.push_back(outputs[i]);
+    of_roots.push_back(gradients.at(i));
+  }
+  if (!roots.empty()) torch::autograd::backward(roots, of_roots);
 }
 
 }  // namespace meshfold::models::ops

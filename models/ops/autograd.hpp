@@ -19,4 +19,7 @@ using Backward = std::function<std::vector<at::Tensor>(const at::Tensor& output_
 at::Tensor attach_backward(at::Tensor output, const std::vector<at::Tensor>& inputs, std::string name,
                            Backward backward);
 
+/// Backward from several roots at once; gradients[i] is that of outputs[i]. Roots without a graph are passed over.
+void run_backward(const std::vector<at::Tensor>& outputs, const std::vector<at::Tensor>& gradients);
+
 }  // namespace meshfold::models::ops

@@ -52,6 +52,8 @@ inline std::unique_ptr<models::Model> make_toy_encoder(ToyKind kind, const dist:
   layout.tensor_rank = mesh.coordinates().tensor;
   layout.tensor_ranks = mesh.shape().tensor;
   layout.tensor = &mesh.tensor();
+  layout.pipeline_rank = mesh.coordinates().pipeline;
+  layout.pipeline_ranks = mesh.shape().pipeline;
   auto model = models::make_sequence_model(make_toy_backbone(kind), head, compute_type, layout);
   for (const models::Parameter& parameter : model->parameters()) models::initialize_parameter(parameter, seed, 0.1);
   model->parameters().refresh_compute_copies();
