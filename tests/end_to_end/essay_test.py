@@ -56,6 +56,19 @@ class Essay(unittest.TestCase):
         self.assertEqual(self.losses("pair", 2, training__recompute="layers", **exact), alone)
         self.assertLess(numpy.mean(alone[-10:]), 0.7 * numpy.mean(alone[:10]), "it did not learn")
 
+    def test_trains_alike_on_two_pipeline_stages_and_on_two_tensor_ranks(self):
+        exact = dict(training__parts=4, training__epochs=2)
+        alone = self.losses("one-rank", 1, **exact)
+        for name, axis in {"stages": dict(mesh__pipeline=2), "gpipe": dict(mesh__pipeline=2, pipeline__schedule="gpipe", pipeline__stages="1,2"),
+                           "tensor": dict(mesh__tensor=2)}.items():
+            with self.subTest(name):
+                numpy.testing.assert_allclose(self.losses(name, 2, **exact, **axis), alone, atol=1e-5)
+                # A checkpoint of two stages or tensor ranks is the model's: one rank exports it whole.
+                exported = self.scratch / f"exported-{name}"
+                result = run(1, "export", *self.settings(self.scratch / name, **exact, export__path=exported))
+                self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+                transformers.AutoModelForSequenceClassification.from_pretrained(exported)
+
     def test_predicts_what_transformers_predicts_from_the_export(self):
         directory, exported = self.scratch / "exporting", self.scratch / "exported"
         settings = self.settings(directory, training__epochs=1, export__path=exported)

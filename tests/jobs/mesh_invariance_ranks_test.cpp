@@ -60,8 +60,9 @@ class MeshInvariance : public testing::TestWithParam<ToyKind> {
     return {tests::rank_environment().world(), shape, "test", checks};
   }
   Training train_on(const Mesh& mesh, const RunConfig& config, const std::filesystem::path& directory,
-                    const std::function<bool()>& stop = tests::never, std::vector<models::LayoutRule> rules = {}) {
-    const auto model = make_toy_encoder(GetParam(), mesh, config.run.seed, at::kFloat, std::move(rules));
+                    const std::function<bool()>& stop = tests::never, std::vector<models::LayoutRule> rules = {},
+                    const tests::ToyVariant& variant = {}) {
+    const auto model = make_toy_encoder(GetParam(), mesh, config.run.seed, at::kFloat, std::move(rules), variant);
     tests::Recorder told;
     Training run;
     run.outcome = train(tests::toy_task(directory), config, *model, mesh, dataset_, told, stop);
@@ -137,9 +138,39 @@ TEST_P(MeshInvariance, HoldsForMapsThatCutLess) {
       R"(.*self\.(query|key|value)\.weight -> tensor, -; .*self\.(query|key|value)\.bias -> tensor;
                                    .*attention\.output\.dense\.weight -> -, tensor)";
   for (const std::string rules : {feed_forward, attention, R"(.*word_embeddings\.weight -> tensor~, -)"}) {
-    const Mesh mesh = mesh_of({1, 1, world_.all().size()});
+    const int ranks = world_.all().size();
+    const Mesh mesh = mesh_of(ranks == 8 ? MeshShape{2, 2, 2} : MeshShape{1, 1, ranks});
     expect_curve(train_on(mesh, config, fresh_directory(), tests::never, models::parse_layout_rules(rules)), one,
                  rules);
+  }
+}
+
+TEST_P(MeshInvariance, HoldsForPoolersOfSeveralLayersFrozenLayersAndRecomputation) {
+  RunConfig config = config_of(OptimizerKind::kSgd);
+  config.training.max_steps = 4;
+  models::HeadConfig weighted, concatenated;
+  weighted.pooling = models::Pooling::kWeightedLayers;
+  weighted.first_layer = 0;
+  weighted.layer_pooling = models::Pooling::kMean;
+  weighted.dropout_samples = 2;
+  concatenated.pooling = models::Pooling::kConcatCls;
+  concatenated.num_layers = 3;
+  const models::LayerRates one_frozen{true, 1, 0.9}, three_frozen{true, 3, 1.0};
+  const std::pair<const char*, tests::ToyVariant> variants[] = {
+      {"weighted layers", {weighted}},
+      {"concatenated cls", {concatenated}},
+      {"recomputed layers", {{}, models::Recompute::kLayers, {}}},
+      {"a frozen layer, decay", {{}, models::Recompute::kNone, one_frozen}},
+      {"three frozen layers, weighted, recomputed", {weighted, models::Recompute::kLayers, three_frozen}}};
+  for (const auto& [name, variant] : variants) {
+    Training one;
+    if (world_.all().rank() == 0) {
+      one = train_on(Mesh(), config, own_.path() / name, tests::never, {}, variant);
+    }
+    for (const MeshShape& shape : shapes_of(world_.all().size())) {
+      const Training many = train_on(mesh_of(shape), config, fresh_directory(), tests::never, {}, variant);
+      expect_curve(many, one, std::string(name) + " on " + shape.to_string());
+    }
   }
 }
 
@@ -287,6 +318,25 @@ TEST_P(MeshInvariance, StaysCloseInBf16) {
     const double error = (predicted - expected).abs().max().item<double>() / expected.abs().max().item<double>();
     RecordProperty("relative_error_of_" + std::to_string(shape.tensor), std::to_string(error));
     EXPECT_LE(error, 0.03) << shape.to_string();
+  }
+}
+
+TEST_P(MeshInvariance, ComputesInBf16WithCopiesOfTheUpdatedWeights) {
+  RunConfig config = config_of(OptimizerKind::kAdamW);
+  const std::vector<std::uint32_t> rows = {40, 3, 17, 0, 22, 9, 31};
+  for (const MeshShape& shape : shapes_of(world_.all().size())) {
+    const Mesh mesh = mesh_of(shape);
+    const auto model = make_toy_encoder(GetParam(), mesh, 7, at::kBFloat16);
+    const GradientExchange exchange(model->parameters(), mesh, StateSharding::kOverData);
+    const auto optimizer = make_optimizer(model->parameters(), config.optimizer, exchange.owned());
+    TrainStep step("test", config, *model, mesh, dataset_, exchange, *optimizer, config.training.parts);
+    const at::Tensor before = predict_rows(*model, mesh, dataset_, rows, 12);
+    step.run(rows, 0, 0.1, {});
+    const at::Tensor after = predict_rows(*model, mesh, dataset_, rows, 12);
+    model->parameters().refresh_compute_copies();
+
+    EXPECT_TRUE(at::equal(after, predict_rows(*model, mesh, dataset_, rows, 12))) << shape.to_string();
+    EXPECT_FALSE(at::equal(after, before)) << shape.to_string();
   }
 }
 

@@ -40,12 +40,20 @@ inline std::unique_ptr<models::Backbone> make_toy_backbone(ToyKind kind) {
   return models::make_deberta_backbone(config, {.hidden = 0.2, .attention = 0.2});
 }
 
+/// What a test changes about the toy encoder.
+struct ToyVariant {
+  models::HeadConfig head = {};
+  models::Recompute recompute = models::Recompute::kNone;
+  models::LayerRates rates = {};
+};
+
 /// This rank's part of an encoder that trains in milliseconds: twelve heads, so that 2, 3 and 4 tensor ranks divide
 /// them, and a vocabulary of 50, which 3 and 4 do not divide. Dropout everywhere. Weights depend on the seed alone.
 inline std::unique_ptr<models::Model> make_toy_encoder(ToyKind kind, const dist::Mesh& mesh, std::uint32_t seed = 7,
                                                        at::ScalarType compute_type = at::kFloat,
-                                                       std::vector<models::LayoutRule> rules = {}) {
-  models::HeadConfig head;
+                                                       std::vector<models::LayoutRule> rules = {},
+                                                       const ToyVariant& variant = {}) {
+  models::HeadConfig head = variant.head;
   head.labels = {"a", "b", "c"};
   models::ModelLayout layout;
   layout.rules = std::move(rules);
@@ -54,7 +62,8 @@ inline std::unique_ptr<models::Model> make_toy_encoder(ToyKind kind, const dist:
   layout.tensor = &mesh.tensor();
   layout.pipeline_rank = mesh.coordinates().pipeline;
   layout.pipeline_ranks = mesh.shape().pipeline;
-  auto model = models::make_sequence_model(make_toy_backbone(kind), head, compute_type, layout);
+  auto model = models::make_sequence_model(make_toy_backbone(kind), head, compute_type, layout, variant.recompute,
+                                           variant.rates);
   for (const models::Parameter& parameter : model->parameters()) models::initialize_parameter(parameter, seed, 0.1);
   model->parameters().refresh_compute_copies();
   return model;
