@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "data/text_template.hpp"
+#include "models/pooling_names.hpp"
 
 namespace meshfold::launcher {
 namespace {
@@ -94,6 +95,7 @@ class Validation {
       fault("loss.label_smoothing", "works with loss.kind = cross_entropy only; set it to 0");
     }
     check_loss_weights();
+    check_pooling();
     const bool classification = config_.model.task == models::Task::kClassification;
     const auto& labels = classification ? config_.data.classes : config_.data.targets;  // classes may not be known yet
     const auto metric_problem =
@@ -113,6 +115,22 @@ class Validation {
         fault("data.targets", "names '" + target + "', which is in data.features: the model would read its answer");
       }
     }
+  }
+
+  /// An option of another pooling than the chosen one would be ignored. A kept config.ini gives every option, so only
+  /// a value that is not the default counts.
+  void check_pooling() {
+    const jobs::ModelSection &model = config_.model, defaults;
+    const auto belongs_to = [&](const char* key, bool is_changed, models::Pooling pooling) {
+      if (!is_changed || model.pooling == pooling) return;
+      fault(key, "is for model.pooling = " + std::string(models::name_of(pooling)) + ", which is " +
+                     models::name_of(model.pooling) + "; unset one of them");
+    };
+    belongs_to("model.pooling_first_layer", model.pooling_first_layer != defaults.pooling_first_layer,
+               models::Pooling::kWeightedLayers);
+    belongs_to("model.pooling_tokens", model.pooling_tokens != defaults.pooling_tokens,
+               models::Pooling::kWeightedLayers);
+    belongs_to("model.pooling_layers", model.pooling_layers != defaults.pooling_layers, models::Pooling::kConcatCls);
   }
 
   void check_classes() {

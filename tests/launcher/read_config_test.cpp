@@ -114,6 +114,11 @@ TEST_F(ReadConfig, ContradictionsAreNamed) {
   expect_has(faults_of(good({{"cv.clip_min", "2"}, {"cv.clip_max", "1"}})), "is above cv.clip_max");
   expect_has(faults_of(good({{"cv.groups", "3"}}), 2), "is above 2");
   expect_has(faults_of(good({{"mesh.data", "3"}}), 2), "there are 2 ranks");
+  expect_has(faults_of(good({{"mesh.pipeline", "2"}, {"pipeline.stages", "1,2,3"}})), "has 3 values");
+  expect_has(faults_of(good({{"model.pooling_first_layer", "2"}})), "is for model.pooling = weighted_layers");
+  expect_has(faults_of(good({{"model.pooling_layers", "2"}, {"model.pooling", "mean"}})),
+             "is for model.pooling = concat_cls, which is mean");
+  EXPECT_EQ(faults_of(good({{"model.pooling_layers", "2"}, {"model.pooling", "concat_cls"}})), "");
   expect_has(faults_of(good({{"data.targets", "mean,mean"}})), "names 'mean' twice");
   EXPECT_EQ(faults_of(good()), "");
 }
