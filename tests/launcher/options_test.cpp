@@ -42,6 +42,7 @@ jobs::RunConfig everything_changed() {
                                   "bpe",
                                   "sgd",
                                   "layers",
+                                  "gpipe",
                                   "weight -> tensor"}) {
       try {
         option.set(config, candidate);
