@@ -8,7 +8,7 @@ std::vector<Option> run_options() {
       integer("run.seed", MEMBER(run.seed), at_least(0), "", Kind::kTraining, kAll,
               "folds, sample order, dropout and fresh weights all follow from it"),
       integer("run.threads", MEMBER(run.threads), at_least(0), "", Kind::kLayout, kAll,
-              "threads per rank; 0: usable cores / ranks of the machine"),
+              "threads per rank; 0: usable cores / ranks that share them"),
       number("run.deadline_s", MEMBER(run.deadline_s), above(0), "s", Kind::kLayout, kAll,
              "longest wait on another rank"),
       number("run.heartbeat_s", MEMBER(run.heartbeat_s), at_least(0), "s", Kind::kLayout, kAll,

@@ -43,7 +43,7 @@ class CrossValidation {
 
   ExitCode run() {
     check_config();
-    facts_ = machine_facts(*world_, environment_.mpi.host_name(), set_threads(config_, environment_.mpi));
+    facts_ = machine_facts(set_threads(config_, environment_));
     prepare_data();
     split();
     place();

@@ -7,7 +7,7 @@
 
 #include "dist/agreement.hpp"
 #include "dist/communicator.hpp"
-#include "dist/cpu.hpp"
+#include "dist/mpi_process_group.hpp"
 #include "jobs/checkpoint/store.hpp"
 #include "jobs/error.hpp"
 #include "jobs/train/state_pieces.hpp"
@@ -34,11 +34,16 @@ void check_metric(const RunConfig& config, const models::HeadConfig& head) {
 
 }  // namespace
 
-int set_threads(const RunConfig& config, const dist::Environment& mpi) {
-  const int threads =
-      config.run.threads > 0 ? config.run.threads : dist::threads_per_rank(dist::usable_cores(), mpi.local_size());
-  at::set_num_threads(threads);
-  return threads;
+Placement set_threads(const RunConfig& config, RunEnvironment& environment) {
+  const auto world = dist::make_mpi_process_group(environment.mpi.world(), "world");
+  Placement placement{dist::gather_cores(*world, environment.mpi.host_name()), {}};
+  for (int rank = 0; rank < world->size(); ++rank) {
+    placement.threads.push_back(config.run.threads > 0 ? config.run.threads
+                                                       : dist::threads_per_rank(placement.ranks, rank));
+  }
+  at::set_num_threads(placement.threads[static_cast<std::size_t>(world->rank())]);
+  for (const auto& sentence : dist::oversubscribed(placement.ranks)) environment.console.warn(sentence);
+  return placement;
 }
 
 dist::MeshShape mesh_shape(const MeshSection& mesh, int ranks) {

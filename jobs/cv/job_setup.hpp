@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "dist/cpu.hpp"
 #include "dist/mesh.hpp"
 #include "jobs/cv/job_result.hpp"
 #include "jobs/prepare/dataset_cache.hpp"
@@ -15,9 +16,15 @@
 
 namespace meshfold::jobs {
 
-/// Sets LibTorch's threads of this rank: run.threads, or the cores it may use over the ranks of its machine. Returns
-/// their number.
-int set_threads(const RunConfig& config, const dist::Environment& mpi);
+/// The cores that each rank of the world may run on and the threads it computes with, by rank.
+struct Placement {
+  std::vector<dist::RankCores> ranks;
+  std::vector<int> threads;
+};
+
+/// Sets LibTorch's threads of this rank: run.threads, or the cores it may use over the ranks that share them. Warns if
+/// there are more ranks than cores. Collective over the world.
+Placement set_threads(const RunConfig& config, RunEnvironment& environment);
 
 /// The mesh of a job of `ranks` ranks; an axis that is auto takes what the others leave. ConfigError if the product
 /// cannot be `ranks`.

@@ -64,13 +64,17 @@ std::string with_separators(std::uint64_t number) {
   return text;
 }
 
-Facts machine_facts(dist::ProcessGroup& world, const std::string& host_name, int threads) {
-  const auto hosts = world.all_gather_bytes(host_name);
-  const std::set<std::string> distinct(hosts.begin(), hosts.end());
-  auto ranks = std::to_string(world.size()) + " on " + std::to_string(distinct.size()) +
+Facts machine_facts(const Placement& placement) {
+  std::set<std::string> distinct;
+  for (const auto& rank : placement.ranks) distinct.insert(rank.host);
+  auto ranks = std::to_string(placement.ranks.size()) + " on " + std::to_string(distinct.size()) +
                (distinct.size() == 1 ? " machine (" : " machines (");
   for (const auto& host : distinct) ranks += (host == *distinct.begin() ? "" : ", ") + host;
-  return {{"ranks", ranks + ")"}, {"threads a rank", std::to_string(threads)}};
+  const auto [fewest, most] = std::ranges::minmax(placement.threads);
+  const auto threads = std::to_string(fewest) + (fewest == most ? "" : " to " + std::to_string(most));
+  return {{"ranks", ranks + ")"},
+          {"threads a rank", threads},
+          {"placement", dist::describe_placement(placement.ranks, placement.threads)}};
 }
 
 std::string describe(const PreparedDataset& prepared, const std::string& table) {

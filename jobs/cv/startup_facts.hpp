@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "dist/mesh.hpp"
-#include "dist/process_group.hpp"
+#include "jobs/cv/job_setup.hpp"
 #include "jobs/prepare/dataset_cache.hpp"
 #include "jobs/report/run_notes.hpp"
 #include "jobs/run_config.hpp"
@@ -15,8 +15,8 @@ namespace meshfold::jobs {
 
 using Facts = std::vector<std::pair<std::string, std::string>>;
 
-/// "4 on 1 machine (nodeA)", "2 a rank". Collective over `world`.
-Facts machine_facts(dist::ProcessGroup& world, const std::string& host_name, int threads);
+/// "4 on 1 machine (nodeA)", "2 a rank", and which ranks may run on which cores.
+Facts machine_facts(const Placement& placement);
 
 /// Rows, targets, tokens, where the tokenized file is and whether it was there already.
 std::string describe(const PreparedDataset& dataset, const std::string& table);

@@ -50,7 +50,7 @@ ExitCode run_training(const RunConfig& config, RunEnvironment& environment) {
   const fs::path run = config.run.directory;
   check_config(config, world->size());
   const dist::MeshShape shape = mesh_shape(config.mesh, world->size());
-  auto facts = machine_facts(*world, environment.mpi.host_name(), set_threads(config, environment.mpi));
+  auto facts = machine_facts(set_threads(config, environment));
 
   const auto training = prepare_dataset(config, config.data.train, TableRole::kTrain, environment);
   const auto head = head_of(config, training);

@@ -88,7 +88,7 @@ ExitCode run_predict(const RunConfig& given, RunEnvironment& environment) {
   const auto world = environment.mpi.world();
   if (config.data.test.empty())
     throw ConfigError("data.test is not set; name the table to predict (CSV or JSON Lines)");
-  set_threads(config, environment.mpi);
+  set_threads(config, environment);
   const dist::Mesh mesh = make_mesh(config, world, "predict");
 
   const auto jobs = agreed_finished_jobs(mesh.all(), config.run.directory);
@@ -119,7 +119,7 @@ ExitCode run_predict(const RunConfig& given, RunEnvironment& environment) {
 
 ExitCode run_export(const RunConfig& config, RunEnvironment& environment) {
   const auto world = dist::make_mpi_process_group(environment.mpi.world(), "world");
-  set_threads(config, environment.mpi);
+  set_threads(config, environment);
   dist::agree(*world, "export a model", [&] {
     if (world->rank() != 0) return;
     const auto record = choose_job(config.run.directory, config.export_job);
@@ -134,7 +134,7 @@ ExitCode run_tokenize(const RunConfig& config, RunEnvironment& environment) {
   if (config.data.train.empty() && config.data.test.empty()) {
     throw ConfigError("neither data.train nor data.test is set; name the tables to tokenize");
   }
-  set_threads(config, environment.mpi);
+  set_threads(config, environment);
   const auto tokenize = [&](const std::string& table, TableRole role) {
     if (table.empty()) return;
     const auto prepared = prepare_dataset(config, table, role, environment);

@@ -4,9 +4,13 @@
 #include <mpi.h>
 
 #include <stdexcept>
+#include <string>
 
 #include "dist/communicator.hpp"
+#include "dist/cpu.hpp"
 #include "dist/error.hpp"
+#include "dist/mpi_process_group.hpp"
+#include "dist/process_group.hpp"
 #include "tests/rank_environment.hpp"
 
 namespace meshfold::dist {
@@ -23,6 +27,19 @@ TEST(EnvironmentRanks, KnowsThePlaceInTheWorldAndOnTheMachine) {
   // These tests run on one machine.
   EXPECT_EQ(mpi.local_rank(), mpi.rank());
   EXPECT_EQ(mpi.local_size(), mpi.size());
+}
+
+TEST(CoresRanks, EveryRankLearnsTheMaskOfEveryOther) {
+  const Environment& mpi = rank_environment();
+  const auto group = make_mpi_process_group(mpi.world(), "cores");
+
+  const auto ranks = gather_cores(*group, mpi.host_name() + " " + std::to_string(mpi.rank()));
+
+  ASSERT_EQ(ranks.size(), static_cast<std::size_t>(mpi.size()));
+  for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
+    EXPECT_EQ(ranks[rank].host, mpi.host_name() + " " + std::to_string(rank));
+    EXPECT_EQ(ranks[rank].cores, usable_cores());  // the tests are started unbound
+  }
 }
 
 TEST(EnvironmentRanks, ReturnsMpiErrorsAsExceptionsThatNameTheCall) {
