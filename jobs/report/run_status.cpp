@@ -105,7 +105,9 @@ Pace pace_of(const MetricsHistory& history, Clock::time_point started) {
   if (!first) return pace;
   const auto steps = history.steps.back().step - history.steps[*first].step;
   if (steps > 0) {
-    pace.seconds_per_step = seconds_between(*history.step_times[*first], *pace.last) / static_cast<double>(steps);
+    // Entries tell whole seconds: steps that all fall into one took about half of it.
+    const double seconds = std::max(0.5, seconds_between(*history.step_times[*first], *pace.last));
+    pace.seconds_per_step = seconds / static_cast<double>(steps);
   }
   return pace;
 }
@@ -281,8 +283,7 @@ void print_status(const RunStatus& status, Console& console) {
                     job.num_steps > 0 ? std::to_string(job.step) + "/" + std::to_string(job.num_steps) : "",
                     job.step > 0 && job.state != JobState::kFinished ? fixed("%.2f", job.epoch) : "",
                     job.step > 0 && job.state != JobState::kFinished ? fixed("%.4f", job.loss) : "",
-                    score_text(job.scores),
-                    job.samples_per_s > 0 ? fixed("%.1f", job.samples_per_s) : "",
+                    score_text(job.scores), job.samples_per_s > 0 ? fixed("%.1f", job.samples_per_s) : "",
                     job.seconds_left ? duration_text(*job.seconds_left) : ""});
   }
   console.grid({"job", "state", "step", "epoch", "loss", metric, "samples/s", "left"}, rows);
