@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <stdexcept>
 #include <utility>
 
@@ -15,11 +14,13 @@
 #include "models/ops/instruction_set.hpp"
 #include "models/ops/lanes_avx512.hpp"
 
+#if defined(__x86_64__)
+#include "models/ops/bf16_tile.hpp"
+#endif
+
 namespace meshfold::models::ops::kernels {
 #if defined(__x86_64__)
 namespace {
-
-constexpr std::int64_t kVectors = kPanelColumns / 16;
 
 /// Where a tile's sums go: `columns` of a panel's width.
 struct Target {
@@ -32,26 +33,9 @@ template <int kRows>
 MESHFOLD_TARGET_AVX512_BF16 void multiply_tile(Bf16Rows left, const std::uint32_t* panel, std::int64_t num_pairs,
                                                const Target& target) {
   __m512 sums[kRows][kVectors];
-#pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 3
-    for (int v = 0; v < kVectors; ++v) sums[r][v] = _mm512_setzero_ps();
-  }
-  for (std::int64_t pair = 0; pair < num_pairs; ++pair) {
-    __m512bh right[kVectors];
-#pragma GCC unroll 3
-    for (int v = 0; v < kVectors; ++v) {
-      right[v] = reinterpret_cast<__m512bh>(_mm512_load_si512(panel + pair * kPanelColumns + 16 * v));
-    }
-#pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) {
-      std::int32_t both;
-      std::memcpy(&both, left.data + r * left.stride + 2 * pair, sizeof both);
-      const auto broadcast = reinterpret_cast<__m512bh>(_mm512_set1_epi32(both));
-#pragma GCC unroll 3
-      for (int v = 0; v < kVectors; ++v) sums[r][v] = _mm512_dpbf16_ps(sums[r][v], broadcast, right[v]);
-    }
-  }
+  multiply_in_registers<LeftOrder::kRows, kRows>(reinterpret_cast<const char*>(left.data),
+                                                 left.stride * static_cast<std::int64_t>(sizeof(at::BFloat16)), panel,
+                                                 num_pairs, sums);
   const __m512 alpha = _mm512_set1_ps(target.alpha);
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
