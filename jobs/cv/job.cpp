@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <algorithm>
 #include <memory>
 #include <numeric>
 #include <optional>
@@ -11,7 +12,6 @@
 #include "jobs/cv/job_setup.hpp"
 #include "jobs/cv/startup_facts.hpp"
 #include "jobs/error.hpp"
-#include "jobs/process_memory.hpp"
 #include "jobs/report/metrics_log.hpp"
 #include "jobs/report/tensorboard_log.hpp"
 #include "jobs/train/evaluate.hpp"
@@ -61,6 +61,14 @@ class JobListener final : public TrainListener {
     metrics_.on_note(text);
     if (events_) events_->on_note(text);
     console_.say(name_ + ": " + text);
+  }
+  void on_usage(const std::vector<RankUsage>& ranks) override {
+    metrics_.on_usage(ranks);
+    const auto most = [&](std::uint64_t RankUsage::*bytes) {
+      return with_separators(std::ranges::max(ranks, {}, bytes).*bytes >> 20);
+    };
+    console_.log(name_ + ": a step holds up to " + most(&RankUsage::step_peak_bytes) +
+                 " MiB of tensors a rank; at most " + most(&RankUsage::resident_bytes) + " MiB were resident");
   }
   /// Over the training steps of this process, without evaluation and checkpoints; 0 if there were none.
   double samples_per_s() const { return seconds_ > 0 ? samples_ / seconds_ : 0; }
@@ -170,8 +178,6 @@ JobOutcome run_job(const JobPlan& plan, const JobInputs& inputs, const dist::Mes
   } catch (const BadNumbersError& error) {  // agreed: every rank of the mesh is here
     return {JobState::kBadNumbers, error.what()};
   }
-  environment.console.log(plan.name + ": peak memory of this rank " + with_separators(peak_resident_bytes() >> 20) +
-                          " MiB");
   if (outcome.stopped) return {JobState::kStopped, "stopped at step " + std::to_string(outcome.steps)};
 
   auto result = predict_result(plan, inputs, outcome, *model, mesh);

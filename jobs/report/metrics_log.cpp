@@ -166,6 +166,23 @@ void MetricsLog::on_note(const std::string& text) {
   write(line.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
+void MetricsLog::on_usage(const std::vector<RankUsage>& ranks) {
+  Json line = head("usage", fold_, last_step_);
+  line["steps"] = ranks.front().steps;
+  line["ranks"] = Json::array();
+  for (const RankUsage& rank : ranks) {
+    line["ranks"].push_back({{"data", rank.place.data},
+                             {"pipeline", rank.place.pipeline},
+                             {"tensor", rank.place.tensor},
+                             {"sent_data", rank.data_bytes},
+                             {"sent_pipeline", rank.pipeline_bytes},
+                             {"sent_tensor", rank.tensor_bytes},
+                             {"step_peak", rank.step_peak_bytes},
+                             {"resident_peak", rank.resident_bytes}});
+  }
+  write(line.dump());
+}
+
 void MetricsLog::open() {
   errno = 0;
   stream_.open(file_, std::ios::app | std::ios::binary);

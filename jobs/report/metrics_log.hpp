@@ -12,11 +12,11 @@
 
 namespace meshfold::jobs {
 
-/// Appends `<job>/metrics.jsonl`: one JSON object a line (docs/file-formats.md): kind (train, eval, note), time (ISO
-/// 8601, UTC), fold, step, epoch, then of a step: num_steps, samples, loss, learning_rate, grad_norm, tokens_per_s,
-/// samples_per_s; of an evaluation: best, seconds, and each metric under its own name. A number that is not finite is
-/// null. Written by the job's first rank alone; each line is flushed. On resume, lines of steps after `resume_step`
-/// were of an attempt that was lost and are dropped (the file is rewritten atomically).
+/// Appends `<job>/metrics.jsonl`: one JSON object a line (docs/file-formats.md): kind (train, eval, note, usage), time
+/// (ISO 8601, UTC), fold, step, epoch, then of a step: num_steps, samples, loss, learning_rate, grad_norm,
+/// tokens_per_s, samples_per_s; of an evaluation: best, seconds, and each metric under its own name. A number that is
+/// not finite is null. Written by the job's first rank alone; each line is flushed. On resume, lines of steps after
+/// `resume_step` were of an attempt that was lost and are dropped (the file is rewritten atomically).
 class MetricsLog final : public TrainListener {
  public:
   /// `fold` < 0: not a fold. Train lines are written every `every_steps` steps and at the last one. Makes the
@@ -28,6 +28,7 @@ class MetricsLog final : public TrainListener {
   void on_step(const StepReport& report) override;
   void on_evaluation(const EvaluationReport& report) override;
   void on_note(const std::string& text) override;
+  void on_usage(const std::vector<RankUsage>& ranks) override;
 
  private:
   void open();

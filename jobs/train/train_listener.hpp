@@ -2,8 +2,10 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "jobs/train/metrics.hpp"
+#include "jobs/train/rank_usage.hpp"
 
 namespace meshfold::jobs {
 
@@ -35,6 +37,8 @@ class TrainListener {
   virtual void on_evaluation(const EvaluationReport& report) = 0;
   /// A sentence worth keeping ("resumed from checkpoint-120").
   virtual void on_note(const std::string& text) = 0;
+  /// What the steps of this process took on every rank of the job; at the end, also of a run that was stopped.
+  virtual void on_usage(const std::vector<RankUsage>& ranks) { static_cast<void>(ranks); }
 };
 
 }  // namespace meshfold::jobs

@@ -79,6 +79,7 @@ class Trainer {
                   config.mesh.shard_optimizer ? StateSharding::kOverData : StateSharding::kOff),
         optimizer_(make_optimizer(model.parameters(), config.optimizer, exchange_.owned())),
         train_step_(task.name, config, model, mesh, dataset, exchange_, *optimizer_, parts_),
+        meter_(mesh),
         store_(task.directory, mesh.all()) {}
 
   TrainOutcome run(const std::function<bool()>& stop_requested);
@@ -106,6 +107,7 @@ class Trainer {
   template <typename Call>
   void tell(Call call);
   void agree_on_listener();
+  void report_usage();
   TrainOutcome outcome(bool stopped, std::int64_t selected_step) const;
 
   const TrainTask& task_;
@@ -123,6 +125,7 @@ class Trainer {
   GradientExchange exchange_;
   std::unique_ptr<Optimizer> optimizer_;
   TrainStep train_step_;
+  UsageMeter meter_;
   checkpoint::Store store_;
   TrainingProgress progress_;
   std::optional<data::StepPlan> epoch_plan_;
@@ -143,10 +146,12 @@ TrainOutcome Trainer::run(const std::function<bool()>& stop_requested) {
     const std::int64_t every = config_.checkpoint.every_steps;
     if (stop || (every > 0 && progress_.step % every == 0 && !evaluation_due())) commit();
     if (stop) {
+      report_usage();
       agree_on_listener();
       return outcome(true, progress_.step);
     }
   }
+  report_usage();
   agree_on_listener();
   select_weights();
   return outcome(false,
@@ -200,7 +205,9 @@ bool Trainer::step(bool stop_requested) {
   }
   const auto rows = epoch_plan_->step(static_cast<std::size_t>(progress_.step % steps_per_epoch_));
   const double rate = learning_rate();
+  meter_.begin_step();
   const StepResult result = train_step_.run(rows, progress_.step, rate, {stop_requested, listener_failure_});
+  meter_.end_step();
   ++progress_.step;
   progress_.cursor += static_cast<std::int64_t>(rows.size());
 
@@ -331,6 +338,11 @@ void Trainer::tell(Call call) {
   } catch (...) {
     listener_failure_ = std::current_exception();
   }
+}
+
+void Trainer::report_usage() {
+  const std::vector<RankUsage> ranks = meter_.gather();
+  if (ranks.front().steps > 0) tell([&] { listener_.on_usage(ranks); });
 }
 
 void Trainer::agree_on_listener() {

@@ -68,6 +68,29 @@ TEST_F(MetricsLogTest, DropsWhatALostAttemptWroteAfterTheCheckpoint) {
   EXPECT_EQ(nlohmann::json::parse(lines()[3])["step"], 3);
 }
 
+TEST_F(MetricsLogTest, TellsWhatTheStepsTookOnEveryRank) {
+  MetricsLog log(job_, 0, 1);
+  log.on_step(step(7));
+  RankUsage second;
+  second.place.data = 1;
+  second.steps = 7;
+  second.data_bytes = 7000;
+  second.step_peak_bytes = 123;
+
+  log.on_usage({RankUsage{{}, 7, 7000, 0, 0, 100, 1000}, second});
+
+  const auto line = nlohmann::json::parse(lines().back());
+  EXPECT_EQ(line["kind"], "usage");
+  EXPECT_EQ(line["step"], 7);
+  EXPECT_EQ(line["steps"], 7);
+  ASSERT_EQ(line["ranks"].size(), 2U);
+  EXPECT_EQ(line["ranks"][0]["resident_peak"], 1000);
+  EXPECT_EQ(line["ranks"][1]["data"], 1);
+  EXPECT_EQ(line["ranks"][1]["sent_data"], 7000);
+  EXPECT_EQ(line["ranks"][1]["step_peak"], 123);
+  EXPECT_EQ(read_history(job_).steps.size(), 1U);
+}
+
 TEST_F(MetricsLogTest, ATornLastLineIsIgnoredAndThenRemoved) {
   { MetricsLog(job_, 0, 1).on_step(step(1)); }
   std::ofstream(job_ / "metrics.jsonl", std::ios::app) << R"({"kind":"train","step":2,"lo)";

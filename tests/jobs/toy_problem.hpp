@@ -110,11 +110,13 @@ class Recorder : public jobs::TrainListener {
   void on_step(const jobs::StepReport& report) override { steps.push_back(report); }
   void on_evaluation(const jobs::EvaluationReport& report) override { evaluations.push_back(report); }
   void on_note(const std::string& text) override { notes.push_back(text); }
+  void on_usage(const std::vector<jobs::RankUsage>& ranks) override { usage = ranks; }
 
   std::int64_t resumed_step = -1;
   std::vector<jobs::StepReport> steps;
   std::vector<jobs::EvaluationReport> evaluations;
   std::vector<std::string> notes;
+  std::vector<jobs::RankUsage> usage;
 };
 
 inline bool never() { return false; }

@@ -8,6 +8,7 @@
 #include "dist/error.hpp"
 #include "jobs/checkpoint/store.hpp"
 #include "jobs/error.hpp"
+#include "jobs/tensor_memory.hpp"
 #include "jobs/train/evaluate.hpp"
 #include "jobs/train/trainer.hpp"
 #include "tests/jobs/toy_mesh.hpp"
@@ -116,6 +117,28 @@ TEST_F(ToyTrainingOnRanks, SharesPacksAmongMoreRanksThanThereAreSamples) {
   for (std::size_t step = 0; step < many.told.steps.size(); ++step) {
     EXPECT_NEAR(many.told.steps[step].loss, one.told.steps[step].loss, 1e-6) << "step " << step + 1;
   }
+}
+
+TEST_F(ToyTrainingOnRanks, TellsWhatEveryRankSentAndHeld) {
+  count_tensor_memory();
+  const ToyRun many = together(fast_config());
+
+  const auto num_ranks = static_cast<std::size_t>(mesh_.all().size());
+  ASSERT_EQ(many.told.usage.size(), first() ? num_ranks : 0U);
+  const auto values = static_cast<std::uint64_t>(
+      tests::ToyModel(fast_config().run.seed, tests::kToyTargets, 0.25).parameters().num_elements());
+  std::uint64_t sent = 0;
+  for (std::size_t rank = 0; rank < many.told.usage.size(); ++rank) {
+    const RankUsage& usage = many.told.usage[rank];
+    EXPECT_EQ(usage.place.data, static_cast<int>(rank));
+    EXPECT_EQ(usage.steps, 20);
+    EXPECT_EQ(usage.pipeline_bytes + usage.tensor_bytes, 0U);
+    EXPECT_GT(usage.step_peak_bytes, 2 * 4 * values) << "weights and gradients at least";
+    sent += usage.data_bytes;
+  }
+  // Gradients go out and values come back: every rank's for all others, and a little for the norm.
+  EXPECT_GE(sent, first() ? 20 * 2 * (num_ranks - 1) * 4 * values : 0U);
+  EXPECT_EQ(sent > 0, first() && num_ranks > 1);
 }
 
 /// Stops in `stop_step`, starts again, and compares with a run that nobody disturbed.

@@ -1,0 +1,57 @@
+#include "jobs/tensor_memory.hpp"
+
+#include <c10/core/Allocator.h>
+#include <c10/core/impl/alloc_cpu.h>
+#include <malloc.h>
+
+#include <atomic>
+
+namespace meshfold::jobs {
+namespace {
+
+std::atomic<std::uint64_t> live{0}, peak{0};
+
+void count(void* block) {
+  const std::uint64_t bytes = malloc_usable_size(block);
+  const std::uint64_t now = live.fetch_add(bytes) + bytes;
+  std::uint64_t highest = peak.load();
+  while (now > highest && !peak.compare_exchange_weak(highest, now)) {
+  }
+}
+
+void release(void* block) {
+  if (block == nullptr) return;
+  live.fetch_sub(malloc_usable_size(block));
+  c10::free_cpu(block);
+}
+
+/// LibTorch's host allocator with a count.
+class CountingAllocator final : public c10::Allocator {
+ public:
+  c10::DataPtr allocate(std::size_t bytes) override {
+    void* const block = c10::alloc_cpu(bytes);
+    if (block != nullptr) count(block);
+    return {block, block, &release, at::Device(at::kCPU)};
+  }
+  c10::DeleterFnPtr raw_deleter() const override { return &release; }
+  void copy_data(void* destination, const void* source, std::size_t bytes) const override {
+    default_copy_data(destination, source, bytes);
+  }
+};
+
+}  // namespace
+
+void count_tensor_memory() {
+  static CountingAllocator* const allocator = [] {
+    auto* const made = new CountingAllocator;  // tensors may outlive every static object
+    c10::SetAllocator(c10::kCPU, made);
+    return made;
+  }();
+  static_cast<void>(allocator);
+}
+
+std::uint64_t live_tensor_bytes() { return live; }
+std::uint64_t peak_tensor_bytes() { return peak; }
+void restart_tensor_peak() { peak = live.load(); }
+
+}  // namespace meshfold::jobs
