@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 
 #include "models/ops/activation_math.hpp"
+#include "models/ops/aten/elementwise.hpp"
+#include "models/ops/back_end.hpp"
 #include "models/ops/chunks.hpp"
 #include "models/ops/instruction_set.hpp"
 
@@ -87,6 +89,7 @@ void backward_typed(const at::Tensor& dy, const at::Tensor& z, at::Tensor& dz, c
 }  // namespace
 
 at::Tensor add_bias_and_activate(at::Tensor z, const at::Tensor& bias, Activation activation) {
+  if (back_end_of(z) == BackEnd::kAten) return aten::add_bias_and_activate(z, bias, activation);
   at::Tensor y = activation == Activation::kNone ? z : at::empty_like(z);
   if (z.scalar_type() == at::kBFloat16) {
     forward_typed<at::BFloat16>(z, y, bias, activation);
@@ -98,6 +101,7 @@ at::Tensor add_bias_and_activate(at::Tensor z, const at::Tensor& bias, Activatio
 
 ActivationGradients activation_backward(const at::Tensor& output_gradient, const at::Tensor& z, Activation activation) {
   const at::Tensor dy = output_gradient.contiguous();
+  if (back_end_of(dy) == BackEnd::kAten) return aten::activation_backward(dy, z, activation);
   ActivationGradients result;
   const bool linear = activation == Activation::kNone;
   result.dz = linear ? dy : at::empty_like(dy);

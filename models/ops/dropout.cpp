@@ -4,10 +4,13 @@
 #include <immintrin.h>
 #endif
 
+#include <ATen/ops/tensor.h>
+
 #include <algorithm>
 #include <stdexcept>
 #include <string>
 
+#include "models/ops/aten/philox.hpp"
 #include "models/ops/instruction_set.hpp"
 #include "models/token_rows.hpp"
 
@@ -228,18 +231,32 @@ void Dropout::fill(std::uint32_t philox_row, std::uint32_t first, std::int64_t c
   }
 }
 
+at::Tensor Dropout::multipliers(const at::Tensor& philox_rows, const at::Tensor& places, std::int64_t width) const {
+  return aten::dropout_multipliers(key_, step_, threshold_, philox_rows, places, width);
+}
+
+at::Tensor RowDropout::multipliers(std::int64_t width, at::Device device) const {
+  const auto words = [&](const std::vector<std::uint32_t>& values) {
+    return at::tensor(std::vector<std::int64_t>(values.begin(), values.end()),
+                      at::TensorOptions(at::kLong).device(device));
+  };
+  return dropout_.multipliers(words(philox_rows_), words(positions_), width);
+}
+
 RowDropout RowDropout::over_tokens(const DropoutSite& site, const PackedInput& input, const ForwardContext& context) {
   RowDropout result(Dropout(dist::DrawPurpose::kHiddenDropout, site, context));
   if (!result.active()) return result;
   const TokenRows own = token_rows(input.num_tokens(), context);
   const std::int64_t end = own.first + own.count;
-  const auto* positions = input.positions.const_data_ptr<std::int64_t>();
-  result.positions_.assign(positions + own.first, positions + end);
   result.philox_rows_.reserve(own.count);
+  result.positions_.reserve(own.count);
   for (std::int64_t s = 0; s < input.num_inputs(); ++s) {
     const std::int64_t from = std::max<std::int64_t>(own.first, input.cu_seqlens[s]);
     const std::int64_t to = std::min<std::int64_t>(end, input.cu_seqlens[s + 1]);
-    if (from < to) result.philox_rows_.insert(result.philox_rows_.end(), to - from, input.philox_rows[s]);
+    for (std::int64_t t = from; t < to; ++t) {
+      result.philox_rows_.push_back(input.philox_rows[s]);
+      result.positions_.push_back(static_cast<std::uint32_t>(t - input.cu_seqlens[s]));
+    }
   }
   return result;
 }

@@ -23,6 +23,9 @@ class Dropout {
   /// Multipliers of the rows first .. first + count - 1 (third counter word) of input `philox_row`: out [count,
   /// padded_width(width)].
   void fill(std::uint32_t philox_row, std::uint32_t first, std::int64_t count, std::int64_t width, float* out) const;
+  /// The same multipliers on a device: fp32 [..., width] of `philox_rows` and `places` (third counter word), int64
+  /// tensors whose shapes broadcast to [...].
+  at::Tensor multipliers(const at::Tensor& philox_rows, const at::Tensor& places, std::int64_t width) const;
 
   /// Multiples of eight: one Philox call gives eight draws.
   static std::int64_t padded_width(std::int64_t width) { return (width + 7) / 8 * 8; }
@@ -51,6 +54,8 @@ class RowDropout {
   void fill_row(std::int64_t row, std::int64_t width, float* out) const {
     dropout_.fill(philox_rows_[row], positions_[row], 1, width, out);
   }
+  /// Of all rows, fp32 [rows, width] on `device`.
+  at::Tensor multipliers(std::int64_t width, at::Device device) const;
 
  private:
   RowDropout(Dropout dropout) : dropout_(dropout) {}

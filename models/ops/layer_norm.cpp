@@ -5,6 +5,8 @@
 #include <cmath>
 #include <vector>
 
+#include "models/ops/aten/elementwise.hpp"
+#include "models/ops/back_end.hpp"
 #include "models/ops/chunks.hpp"
 #include "models/ops/instruction_set.hpp"
 #include "models/ops/vector_math.hpp"
@@ -156,6 +158,7 @@ void backward_typed(const at::Tensor& dy, const NormResult& saved, const at::Ten
 }  // namespace
 
 NormResult norm_forward(const NormInput& input) {
+  if (back_end_of(input.base) == BackEnd::kAten) return aten::norm_forward(input);
   const at::Tensor x = input.x.defined() ? input.x.contiguous() : input.x;
   NormResult result{at::empty_like(input.base), at::empty_like(input.base),
                     at::empty({input.base.size(0)}, input.base.options())};
@@ -170,6 +173,7 @@ NormResult norm_forward(const NormInput& input) {
 NormGradients norm_backward(const at::Tensor& output_gradient, const NormResult& saved, const at::Tensor& gamma,
                             const RowDropout* before, const RowDropout* after, at::ScalarType x_type) {
   const at::Tensor dy = output_gradient.to(at::kFloat).contiguous();
+  if (back_end_of(dy) == BackEnd::kAten) return aten::norm_backward(dy, saved, gamma, before, after, x_type);
   NormGradients gradients;
   gradients.base = at::empty_like(dy);
   if (x_type != at::ScalarType::Undefined) gradients.x = at::empty_like(dy, dy.options().dtype(x_type));

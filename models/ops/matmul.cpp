@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "models/ops/activation.hpp"
+#include "models/ops/back_end.hpp"
 #include "models/ops/bf16_products.hpp"
 #include "models/ops/instruction_set.hpp"
 #include "models/ops/small_products_avx512.hpp"
@@ -20,13 +21,13 @@ bool use_tiles() { return has_amx_bf16(); }
 
 /// The kernels sum over pairs, so the summed dim must be even.
 bool use_dot_products(const at::Tensor& operand, std::int64_t summed) {
-  return operand.scalar_type() == at::kBFloat16 && operand.is_cpu() && has_avx512_bf16() && !use_tiles() &&
-         summed % 2 == 0;
+  return operand.scalar_type() == at::kBFloat16 && back_end_of(operand) == BackEnd::kHost && has_avx512_bf16() &&
+         !use_tiles() && summed % 2 == 0;
 }
 
 /// a x b in result_type, with fp32 sums.
 at::Tensor multiply(const at::Tensor& a, const at::Tensor& b, at::ScalarType result_type) {
-  if (a.scalar_type() == at::kBFloat16 && a.is_cpu() && !use_tiles()) {
+  if (a.scalar_type() == at::kBFloat16 && back_end_of(a) == BackEnd::kHost && !use_tiles()) {
     return at::mm(a.to(at::kFloat), b.to(at::kFloat)).to(result_type);
   }
   return at::mm(a, b).to(result_type);

@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "models/ops/autograd.hpp"
+#include "models/ops/back_end.hpp"
 #include "models/ops/dropout.hpp"
 #include "models/ops/ops.hpp"
 
@@ -26,6 +27,7 @@ at::Tensor host_tensor(const std::int32_t* values, std::int64_t count, const at:
 
 at::Tensor multiply_rows(const at::Tensor& x, const RowDropout& dropout) {
   const std::int64_t width = x.size(1), padded = Dropout::padded_width(width);
+  if (back_end_of(x) == BackEnd::kAten) return x * dropout.multipliers(width, x.device()).to(x.scalar_type());
   const at::Tensor multipliers = at::empty({x.size(0), padded}, x.options().dtype(at::kFloat));
   float* out = multipliers.mutable_data_ptr<float>();
   for (std::int64_t row = 0; row < x.size(0); ++row) dropout.fill_row(row, width, out + row * padded);

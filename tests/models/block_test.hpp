@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "models/ops/back_end.hpp"
 #include "models/ops/instruction_set.hpp"
 #include "models/ops/ops.hpp"
 #include "models/ops/reference.hpp"
@@ -44,12 +45,14 @@ struct Setting {
   double dropout;
   at::ScalarType type;
   InstructionSet highest;
+  BackEnd back_end = BackEnd::kHost;
 };
 
 inline std::string name_of(const testing::TestParamInfo<Setting>& entry) {
   const char* const names[] = {"Portable", "Avx2", "Avx512", "Fastest"};
   return std::string(entry.param.type == at::kFloat ? "Fp32" : "Bf16") +
-         (entry.param.dropout > 0.0 ? "Dropout" : "Plain") + names[static_cast<int>(entry.param.highest)];
+         (entry.param.dropout > 0.0 ? "Dropout" : "Plain") +
+         (entry.param.back_end == BackEnd::kAten ? "Aten" : names[static_cast<int>(entry.param.highest)]);
 }
 
 inline PackedInput pack_of(const std::vector<std::int64_t>& lengths) {
@@ -72,6 +75,7 @@ class BlockTest : public testing::TestWithParam<Setting> {
     at::manual_seed(21);
     input_ = pack_of({1, 7, 8, 9, 25, 70, 3, 33});
     limit_ = std::make_unique<InstructionLimit>(GetParam().highest);
+    if (GetParam().back_end == BackEnd::kAten) aten_ = std::make_unique<AtenEverywhere>();
     if (GetParam().highest != InstructionSet::kAvx512Bf16 && instruction_set() != GetParam().highest) {
       GTEST_SKIP() << "this CPU has no such instructions";
     }
@@ -117,13 +121,17 @@ class BlockTest : public testing::TestWithParam<Setting> {
   PackedInput input_;
   Gradients gradients_;
   std::unique_ptr<InstructionLimit> limit_;
+  std::unique_ptr<AtenEverywhere> aten_;
   std::int64_t next_offset_ = 0;
   double bf16_bound_ = 1.5e-2;
 };
 
-/// fp32 and bf16, with and without dropout, on every path of the kernels.
+/// fp32 and bf16, with and without dropout, on every path of the kernels and in LibTorch operations alone.
 inline auto settings() {
   std::vector<Setting> all;
+  for (const auto type : {at::kFloat, at::kBFloat16}) {
+    for (const double dropout : {0.0, 0.2}) all.push_back({dropout, type, InstructionSet::kPortable, BackEnd::kAten});
+  }
   for (const auto highest :
        {InstructionSet::kPortable, InstructionSet::kAvx2, InstructionSet::kAvx512, InstructionSet::kAvx512Bf16}) {
     for (const auto type : {at::kFloat, at::kBFloat16}) {

@@ -6,6 +6,7 @@
 #include <bit>
 #include <vector>
 
+#include "models/ops/aten/philox.hpp"
 #include "models/ops/instruction_set.hpp"
 #include "models/ops/reference.hpp"
 
@@ -86,6 +87,65 @@ TEST(DropoutKernels, Avx2EqualsTheDefinitionBitForBit) {
 TEST(DropoutKernels, Avx512EqualsTheDefinitionBitForBit) {
   if (!has_avx512()) GTEST_SKIP() << "this CPU has no AVX-512";
   expect_definition(kernels::fill_multipliers_avx512, "AVX-512");
+}
+
+/// A word as the one element of an int64 tensor.
+at::Tensor word(std::uint32_t value) { return at::full({1}, std::int64_t{value}, at::kLong); }
+
+TEST(DropoutInLibTorch, GivesTheKnownAnswersOfPhilox) {
+  struct Answer {
+    dist::PhiloxKey key;
+    dist::PhiloxCounter counter, words;
+  };
+  const Answer answers[] = {
+      {{0, 0}, {0, 0, 0, 0}, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
+      {{0xffffffff, 0xffffffff},
+       {0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff},
+       {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
+      {{0xa4093822, 0x299f31d0},
+       {0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344},
+       {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
+  };
+  for (const auto& [key, counter, words] : answers) {
+    const auto drawn =
+        aten::philox4x32_10({word(counter[0]), word(counter[1]), word(counter[2]), word(counter[3])}, key);
+    for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(drawn[i].item<std::int64_t>(), std::int64_t{words[i]});
+  }
+}
+
+TEST(DropoutInLibTorch, EqualsTheDefinitionBitForBit) {
+  for (const DropoutSite& site : {DropoutSite{0.1, 0}, {0.5, 3}, {1.0 / 65536.0, 65535}, {0.9999, 12}}) {
+    const auto key = dist::make_philox_key(kDraws.seed, DrawPurpose::kAttentionDropout, kDraws.pass, site.site);
+    for (const std::int64_t width : {1, 8, 25, 100}) {
+      const std::vector<std::int64_t> rows = {7, 4294967295, 7}, places = {0, 11 << 20 | 5, 4294967295};
+      const at::Tensor drawn =
+          aten::dropout_multipliers(key, kDraws.step, dist::make_dropout_threshold(site.probability),
+                                    at::tensor(rows, at::kLong), at::tensor(places, at::kLong), width);
+      ASSERT_EQ(drawn.sizes(), (at::IntArrayRef{3, width}));
+      const auto values = drawn.accessor<float, 2>();
+      for (std::int64_t i = 0; i < 3; ++i) {
+        for (std::int64_t column = 0; column < width; ++column) {
+          const float expected =
+              defined_multiplier(DrawPurpose::kAttentionDropout, kDraws, site, static_cast<std::uint32_t>(rows[i]),
+                                 static_cast<std::uint32_t>(places[i]), column);
+          ASSERT_EQ(std::bit_cast<std::uint32_t>(values[i][column]), std::bit_cast<std::uint32_t>(expected));
+        }
+      }
+    }
+  }
+}
+
+TEST(DropoutInLibTorch, CountsRowsAsTheKernelsDo) {
+  const ForwardContext training{Mode::kTraining, kDraws, nullptr};
+  const PackedInput& input = three_inputs();
+
+  const auto hidden = RowDropout::over_tokens(kSite, input, training).multipliers(13, at::kCPU);
+  const auto head = RowDropout::over_inputs(kSite, input, training).multipliers(13, at::kCPU);
+  const auto slots = RowDropout::over_slots(kSite, 5, 9, training).multipliers(13, at::kCPU);
+
+  EXPECT_TRUE(at::equal(hidden, hidden_dropout_mask(13, kSite, input, kDraws)));
+  EXPECT_TRUE(at::equal(head, reference::head_dropout_mask(13, kSite, input, kDraws)));
+  EXPECT_TRUE(at::equal(slots, reference::slot_dropout_mask(13, {5, 9}, kSite, kDraws)));
 }
 
 TEST(Dropout, CountsHiddenDrawsByInputRowPositionAndColumn) {
