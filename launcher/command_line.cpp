@@ -20,7 +20,7 @@ po::options_description general_options() {
       "one option; may be repeated, the last one counts, and all count before the file");
   add("run", po::value<std::string>()->value_name("DIR"),
       "run directory: everything is written here, and a run in it continues");
-  add("format", po::value<std::string>()->value_name("text|json"), "of status: for people or for scripts");
+  add("format", po::value<std::string>()->value_name("text|json"), "of status and selftest: for people or for scripts");
   add("compare", "of report: several runs beside each other");
   add("dry-run", "of sbatch: write the script, submit nothing");
   add("debug",
@@ -28,6 +28,8 @@ po::options_description general_options() {
   add("accept-changes", po::value<std::vector<std::string>>()->composing()->value_name("KEY"),
       "of cv and train: continue the run with another value of this data or training option; may be repeated");
   add("output", po::value<std::string>()->value_name("FILE"), "of report: where the page is written");
+  add("dir", po::value<std::string>()->value_name("DIR"),
+      "of selftest: where files are tried; default: --run, or here");
   add("help", "this text; after a command: its options");
   add("version", "the version");
   return options;
@@ -71,7 +73,7 @@ void take_words(const std::vector<std::string>& words, CommandLine& line, std::v
 
 /// --format and the like after a command that has no use for them would be lost without a word.
 void take_flags(const po::variables_map& values, CommandLine& line, std::vector<std::string>& faults) {
-  for (const char* name : {"format", "output", "compare", "dry-run", "debug", "accept-changes"}) {
+  for (const char* name : {"format", "output", "dir", "compare", "dry-run", "debug", "accept-changes"}) {
     if (values.count(name) == 0 || line.command == nullptr) continue;
     if (std::ranges::find(line.command->flags, name) == line.command->flags.end()) {
       faults.push_back("--" + std::string(name) + ": " + line.command->name + " does not take it");
@@ -80,7 +82,13 @@ void take_flags(const po::variables_map& values, CommandLine& line, std::vector<
   line.compare = values.count("compare") > 0;
   line.dry_run = values.count("dry-run") > 0;
   if (values.count("output")) line.output = values["output"].as<std::string>();
-  if (values.count("format")) line.format = values["format"].as<std::string>();
+  if (values.count("dir")) line.directory = values["dir"].as<std::string>();
+  if (values.count("format")) {
+    line.format = values["format"].as<std::string>();
+    if (line.format != "text" && line.format != "json") {
+      faults.push_back("--format " + line.format + ": expects text or json");
+    }
+  }
   if (values.count("accept-changes")) line.accepted_changes = values["accept-changes"].as<std::vector<std::string>>();
   line.debug = values.count("debug") > 0;
 }
@@ -134,6 +142,13 @@ const std::vector<Command>& commands() {
        kOneRank,
        {},
        "train-tokenizer --config examples/train_tokenizer.ini --run runs/tokenizer"},
+      {"selftest",
+       "",
+       "try machines, threads, network and storage for a run, and say what is wrong and what to do",
+       true,
+       kRanks,
+       {"dir", "format"},
+       "selftest --set mesh.tensor=2 --dir runs"},
       {"status",
        "DIR",
        "what a run is doing, what is left and how long; from any other terminal",

@@ -38,7 +38,7 @@ _meshfold() {
       fi ;;
     --accept-changes) COMPREPLY=($(compgen -W "$(_meshfold_keys "$command")" -- "$cur")) ;;
     --config | --output) _meshfold_reply FILE "$cur" ;;
-    --run) _meshfold_reply DIRECTORY "$cur" ;;
+    --run | --dir) _meshfold_reply DIRECTORY "$cur" ;;
     --format) COMPREPLY=($(compgen -W "text json" -- "$cur")) ;;
     *)
       if [[ $cur == -* ]]; then

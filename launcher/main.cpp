@@ -20,6 +20,7 @@
 #include "jobs/report/run_state.hpp"
 #include "jobs/run_directory.hpp"
 #include "jobs/run_environment.hpp"
+#include "jobs/selftest/selftest.hpp"
 #include "jobs/tensor_memory.hpp"
 #include "launcher/command_line.hpp"
 #include "launcher/farewell.hpp"
@@ -34,7 +35,15 @@ using jobs::ExitCode;
 
 constexpr auto kStartDeadline = std::chrono::minutes(2);  // until the config says run.deadline_s
 
-ExitCode run_job(const std::string& command, const jobs::RunConfig& config, jobs::RunEnvironment& environment) {
+ExitCode run_selftest(const launcher::CommandLine& line, const jobs::RunConfig& config,
+                      jobs::RunEnvironment& environment) {
+  const auto format = line.format == "json" ? jobs::SelftestFormat::kJson : jobs::SelftestFormat::kText;
+  return jobs::run_selftest(config, {line.directory, format}, environment);
+}
+
+ExitCode run_job(const launcher::CommandLine& line, const jobs::RunConfig& config, jobs::RunEnvironment& environment) {
+  const std::string& command = line.command->name;
+  if (command == "selftest") return run_selftest(line, config, environment);
   if (command == "cv") return jobs::run_cross_validation(config, environment);
   if (command == "train") return jobs::run_training(config, environment);
   if (command == "predict") return jobs::run_predict(config, environment);
@@ -59,6 +68,7 @@ std::string open_run(const launcher::CommandLine& line, const jobs::RunConfig& c
                      dist::ProcessGroup& world, jobs::Console& console) {
   const std::string& command = line.command->name;
   std::string hash = config.hash;
+  if (command == "selftest") return hash;  // leaves nothing behind
   dist::agree(world, "open the run directory", [&] {
     if (mpi.rank() == 0 && (command == "cv" || command == "train")) {
       hash = jobs::open_run_directory(config.run.directory, launcher::resolved_options(config), line.accepted_changes);
@@ -122,7 +132,7 @@ ExitCode run(int argc, char** argv, dist::Environment& mpi, jobs::Console& conso
   if (!heartbeat.why_off().empty()) console.log("no heartbeat between the ranks: " + heartbeat.why_off());
   const auto stop_requested = [&] { return dist::stop_signal_received() || heartbeat.stop_seen(); };
   jobs::RunEnvironment environment{mpi, watchdog, console, stop_requested};
-  const auto code = run_job(line.command->name, config, environment);
+  const auto code = run_job(line, config, environment);
   state.end(code, "");
   return code;
 }

@@ -24,6 +24,8 @@ using jobs::RunConfig;
 using Kind = Option::Kind;
 
 inline constexpr const char* kAll = "cv train predict export tokenize";
+inline constexpr const char* kRanks = "cv train predict export tokenize selftest";
+inline constexpr const char* kMeshes = "cv train predict selftest";
 inline constexpr const char* kFitting = "cv train";
 inline constexpr const char* kReading = "cv train predict tokenize";
 inline constexpr const char* kComputing = "cv train predict";
@@ -188,7 +190,7 @@ Option text(std::string key, std::string type, Member member, Kind kind, std::st
 /// A number of ranks, or `auto` (0): what is left.
 template <typename Member>
 Option axis_size(const std::string& key, Member member, const std::string& help) {
-  Option option = integer(key, member, at_least(0), "ranks", Kind::kLayout, kComputing,
+  Option option = integer(key, member, at_least(0), "ranks", Kind::kLayout, kMeshes,
                           help + "; auto (for one axis): what the others leave");
   option.type += ", or auto";
   option.set = [plain = option.set](RunConfig& config, const std::string& value) {

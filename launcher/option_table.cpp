@@ -7,13 +7,13 @@ std::vector<Option> run_options() {
   return {
       integer("run.seed", MEMBER(run.seed), at_least(0), "", Kind::kTraining, kAll,
               "folds, sample order, dropout and fresh weights all follow from it"),
-      integer("run.threads", MEMBER(run.threads), at_least(0), "", Kind::kLayout, kAll,
+      integer("run.threads", MEMBER(run.threads), at_least(0), "", Kind::kLayout, kRanks,
               "threads per rank; 0: usable cores / ranks that share them"),
-      number("run.deadline_s", MEMBER(run.deadline_s), above(0), "s", Kind::kLayout, kAll,
+      number("run.deadline_s", MEMBER(run.deadline_s), above(0), "s", Kind::kLayout, kRanks,
              "longest wait on another rank"),
-      number("run.heartbeat_s", MEMBER(run.heartbeat_s), at_least(0), "s", Kind::kLayout, kAll,
+      number("run.heartbeat_s", MEMBER(run.heartbeat_s), at_least(0), "s", Kind::kLayout, kRanks,
              "silence of another rank (stopped, its machine or link down) that ends the run; 0: not watched"),
-      flag("run.check_calls", MEMBER(run.check_calls), Kind::kLayout, kComputing,
+      flag("run.check_calls", MEMBER(run.check_calls), Kind::kLayout, kMeshes,
            "compare every exchange between the ranks before it is made, and name those that differ; slow"),
   };
 }

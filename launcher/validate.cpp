@@ -31,7 +31,7 @@ class Validation {
       check_training();
     }
     if (command_ == "cv") check_folds();
-    if (fits() || command_ == "predict") check_mesh();
+    if (fits() || command_ == "predict" || command_ == "selftest") check_mesh();
     if (config_.cv.clip_min && config_.cv.clip_max && *config_.cv.clip_min > *config_.cv.clip_max) {
       fault("cv.clip_min", "is above cv.clip_max");
     }
@@ -51,7 +51,8 @@ class Validation {
   }
 
   void check_needed() {
-    if (config_.run.directory.empty()) faults_.push_back("--run DIR is not given; name the directory to write to");
+    if (config_.run.directory.empty() && command_ != "selftest")
+      faults_.push_back("--run DIR is not given; name the directory to write to");
     if (config_.run.directory.find('\n') != std::string::npos) faults_.push_back("--run: a line break in the name");
     if (fits()) {
       need("data.train", config_.data.train, "the table to train on (CSV or JSON Lines)");

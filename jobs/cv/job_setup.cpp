@@ -34,13 +34,18 @@ void check_metric(const RunConfig& config, const models::HeadConfig& head) {
 
 }  // namespace
 
-Placement set_threads(const RunConfig& config, RunEnvironment& environment) {
-  const auto world = dist::make_mpi_process_group(environment.mpi.world(), "world");
-  Placement placement{dist::gather_cores(*world, environment.mpi.host_name()), {}};
-  for (int rank = 0; rank < world->size(); ++rank) {
+Placement find_placement(const RunConfig& config, dist::ProcessGroup& world, const std::string& host) {
+  Placement placement{dist::gather_cores(world, host), {}};
+  for (int rank = 0; rank < world.size(); ++rank) {
     placement.threads.push_back(config.run.threads > 0 ? config.run.threads
                                                        : dist::threads_per_rank(placement.ranks, rank));
   }
+  return placement;
+}
+
+Placement set_threads(const RunConfig& config, RunEnvironment& environment) {
+  const auto world = dist::make_mpi_process_group(environment.mpi.world(), "world");
+  Placement placement = find_placement(config, *world, environment.mpi.host_name());
   at::set_num_threads(placement.threads[static_cast<std::size_t>(world->rank())]);
   for (const auto& sentence : dist::oversubscribed(placement.ranks)) environment.console.warn(sentence);
   return placement;

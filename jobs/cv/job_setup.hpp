@@ -22,6 +22,10 @@ struct Placement {
   std::vector<int> threads;
 };
 
+/// Where the ranks of `world` are: their cores, and run.threads or the cores they may use over the ranks that share
+/// them. Collective.
+Placement find_placement(const RunConfig& config, dist::ProcessGroup& world, const std::string& host);
+
 /// Sets LibTorch's threads of this rank: run.threads, or the cores it may use over the ranks that share them. Warns if
 /// there are more ranks than cores. Collective over the world.
 Placement set_threads(const RunConfig& config, RunEnvironment& environment);
