@@ -2,10 +2,14 @@
 
 #include <algorithm>
 #include <cstring>
+#include <deque>
 #include <utility>
+#include <vector>
 
 #include "dist/communicator.hpp"
 #include "dist/reduction_tree.hpp"
+#include "dist/row_shards.hpp"
+#include "dist/slice_rounds.hpp"
 
 namespace meshfold::dist {
 namespace {
@@ -66,40 +70,35 @@ class SlicedAllReduce final : public AllReduce {
  public:
   enum class After { kGather, kLeaveScattered };
 
-  /// Rank r reduces [starts[r], starts[r + 1]).
-  SlicedAllReduce(const Communicator& communicator, Array array, std::vector<std::size_t> starts, After after,
-                  ReduceKernel kernel, int tag)
+  SlicedAllReduce(const Communicator& communicator, Array array, std::span<const std::int64_t> rows,
+                  std::size_t row_elements, After after, ReduceKernel kernel, int tag)
       : communicator_(communicator),
         rank_(communicator.rank()),
         size_(communicator.size()),
         array_(array),
-        starts_(std::move(starts)),
+        rounds_(rows, row_elements, chunk_bytes(size_) / array.element_bytes),
         after_(after),
         kernel_(kernel),
-        tag_(tag) {
-    const auto ranks = static_cast<std::size_t>(size_);
-    const std::size_t chunk_bytes = std::clamp(kScratchBytes / (kWindow * ranks), kMinChunkBytes, kMaxChunkBytes);
-    std::size_t longest_slice = 1;
-    for (std::size_t r = 0; r < ranks; ++r) longest_slice = std::max(longest_slice, starts_[r + 1] - starts_[r]);
-    chunk_ = std::min(chunk_bytes / array_.element_bytes, longest_slice);
-    num_rounds_ = (longest_slice + chunk_ - 1) / chunk_;
-    scratch_ = std::make_unique_for_overwrite<std::byte[]>(kWindow * ranks * chunk_ * array_.element_bytes);
-    while (num_scattered_ < std::min(kWindow, num_rounds_)) post_scatter();
+        tag_(tag),
+        scratch_(std::make_unique_for_overwrite<std::byte[]>(kWindow * static_cast<std::size_t>(size_) *
+                                                             rounds_.chunk() * array_.element_bytes)) {
+    while (num_scattered_ < std::min(kWindow, rounds_.num_rounds())) post_scatter();
   }
 
   bool advance() override {
-    while (num_reduced_ < num_rounds_ && scatters_.front().test()) {
+    const std::size_t num_rounds = rounds_.num_rounds();
+    while (num_reduced_ < num_rounds && scatters_.front().test()) {
       scatters_.pop_front();
       reduce_round();
       if (after_ == After::kGather) post_gather();
       ++num_reduced_;
-      if (num_scattered_ < num_rounds_) post_scatter();
+      if (num_scattered_ < num_rounds) post_scatter();
     }
     while (!gathers_.empty() && gathers_.front().test()) {
       gathers_.pop_front();
       ++num_gathered_;
     }
-    return (after_ == After::kGather ? num_gathered_ : num_reduced_) == num_rounds_;
+    return (after_ == After::kGather ? num_gathered_ : num_reduced_) == num_rounds;
   }
 
   std::size_t num_done() const override { return num_reduced_ + num_gathered_; }
@@ -110,21 +109,23 @@ class SlicedAllReduce final : public AllReduce {
   static constexpr std::size_t kMinChunkBytes = std::size_t{32} << 10;
   static constexpr std::size_t kMaxChunkBytes = std::size_t{512} << 10;
 
-  struct Range {
+  struct Chunk {
     std::byte* start;
     std::size_t count;
   };
 
-  /// Chunk `round` of rank r's slice; empty where a slice has fewer rounds than the longest.
-  Range chunk(int r, std::size_t round) const {
-    const std::size_t end = starts_[static_cast<std::size_t>(r) + 1];
-    const std::size_t begin = std::min(end, starts_[static_cast<std::size_t>(r)] + round * chunk_);
-    return {array_.elements + begin * array_.element_bytes, std::min(chunk_, end - begin)};
+  static std::size_t chunk_bytes(int ranks) {
+    return std::clamp(kScratchBytes / (kWindow * static_cast<std::size_t>(ranks)), kMinChunkBytes, kMaxChunkBytes);
+  }
+
+  Chunk chunk(int r, std::size_t round) const {
+    const SliceRounds::Range range = rounds_.range(r, round);
+    return {array_.elements + range.begin * array_.element_bytes, range.count};
   }
 
   std::byte* scratch(std::size_t round, int source) const {
     const std::size_t slot = (round % kWindow) * static_cast<std::size_t>(size_) + static_cast<std::size_t>(source);
-    return scratch_.get() + slot * chunk_ * array_.element_bytes;
+    return scratch_.get() + slot * rounds_.chunk() * array_.element_bytes;
   }
 
   void post_scatter() {
@@ -137,13 +138,13 @@ class SlicedAllReduce final : public AllReduce {
     }
     for (int distance = 1; distance < size_; ++distance) {
       const int target = (rank_ + distance) % size_;
-      const Range range = chunk(target, round);
+      const Chunk range = chunk(target, round);
       scatter.send(range.start, range.count * array_.element_bytes, target, tag_);
     }
   }
 
   void reduce_round() {
-    const Range own = chunk(rank_, num_reduced_);
+    const Chunk own = chunk(rank_, num_reduced_);
     std::vector<std::byte*> parts;
     for (int r = 0; r < size_; ++r) parts.push_back(r == rank_ ? own.start : scratch(num_reduced_, r));
     reduce_parts(std::move(parts), own.start, own.count, array_.element_bytes, kernel_);
@@ -154,10 +155,10 @@ class SlicedAllReduce final : public AllReduce {
     Transfers& gather = gathers_.emplace_back(communicator_);
     for (int distance = 1; distance < size_; ++distance) {
       const int source = (rank_ - distance + size_) % size_;
-      const Range range = chunk(source, round);
+      const Chunk range = chunk(source, round);
       gather.receive(range.start, range.count * array_.element_bytes, source, tag_ + 1);
     }
-    const Range own = chunk(rank_, round);
+    const Chunk own = chunk(rank_, round);
     for (int distance = 1; distance < size_; ++distance) {
       gather.send(own.start, own.count * array_.element_bytes, (rank_ + distance) % size_, tag_ + 1);
     }
@@ -166,12 +167,11 @@ class SlicedAllReduce final : public AllReduce {
   const Communicator& communicator_;
   int rank_, size_;
   Array array_;
-  std::vector<std::size_t> starts_;
+  SliceRounds rounds_;
   After after_;
   ReduceKernel kernel_;
   int tag_;
-  std::size_t chunk_ = 0;  ///< elements
-  std::size_t num_rounds_ = 0, num_scattered_ = 0, num_reduced_ = 0, num_gathered_ = 0;
+  std::size_t num_scattered_ = 0, num_reduced_ = 0, num_gathered_ = 0;
   std::unique_ptr<std::byte[]> scratch_;
   std::deque<Transfers> scatters_, gathers_;
 };
@@ -185,18 +185,15 @@ std::unique_ptr<AllReduce> AllReduce::by_gathering(const Communicator& communica
 
 std::unique_ptr<AllReduce> AllReduce::by_slices(const Communicator& communicator, Array array, ReduceKernel kernel,
                                                 int tag) {
-  const auto ranks = static_cast<std::size_t>(communicator.size());
-  std::vector<std::size_t> starts;  // balanced without overflow: the first count % ranks get one more
-  for (std::size_t r = 0; r <= ranks; ++r) {
-    starts.push_back(r * (array.count / ranks) + std::min(r, array.count % ranks));
-  }
-  return std::make_unique<SlicedAllReduce>(communicator, array, std::move(starts), SlicedAllReduce::After::kGather,
-                                           kernel, tag);
+  const std::vector<std::int64_t> slices = even_row_shards(static_cast<std::int64_t>(array.count), communicator.size());
+  return std::make_unique<SlicedAllReduce>(communicator, array, slices, 1, SlicedAllReduce::After::kGather, kernel,
+                                           tag);
 }
 
 std::unique_ptr<AllReduce> AllReduce::to_slices(const Communicator& communicator, Array array,
-                                                std::vector<std::size_t> starts, ReduceKernel kernel, int tag) {
-  return std::make_unique<SlicedAllReduce>(communicator, array, std::move(starts),
+                                                std::span<const std::int64_t> rows, std::size_t row_elements,
+                                                ReduceKernel kernel, int tag) {
+  return std::make_unique<SlicedAllReduce>(communicator, array, rows, row_elements,
                                            SlicedAllReduce::After::kLeaveScattered, kernel, tag);
 }
 

@@ -1,9 +1,9 @@
 #pragma once
 
 #include <cstddef>
-#include <deque>
+#include <cstdint>
 #include <memory>
-#include <vector>
+#include <span>
 
 #include "dist/reduce_kernel.hpp"
 #include "dist/transfers.hpp"
@@ -36,9 +36,10 @@ class AllReduce {
   /// added while the next ones travel, and all scratch stays in the cache. Same conditions as by_gathering.
   static std::unique_ptr<AllReduce> by_slices(const Communicator& communicator, Array array, ReduceKernel kernel,
                                               int tag);
-  /// The first half alone: rank r's slice, [starts[r], starts[r + 1]), is reduced and the rest of `array` is spent.
+  /// The first half alone: rank r's slice, rows[r] rows of `row_elements`, is reduced and the rest of `array` is spent.
   static std::unique_ptr<AllReduce> to_slices(const Communicator& communicator, Array array,
-                                              std::vector<std::size_t> starts, ReduceKernel kernel, int tag);
+                                              std::span<const std::int64_t> rows, std::size_t row_elements,
+                                              ReduceKernel kernel, int tag);
 };
 
 }  // namespace meshfold::dist

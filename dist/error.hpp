@@ -11,6 +11,18 @@ class MpiError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// A failed CUDA call, with the call's name and the driver's words.
+class CudaError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// A failed NCCL call, or an error that NCCL reported after it.
+class NcclError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
 /// A rank did not answer before a deadline. Exit code 6.
 class PeerLost : public std::runtime_error {
  public:

@@ -4,10 +4,10 @@
 
 #include <cassert>
 #include <exception>
-#include <stdexcept>
 #include <utility>
 
 #include "dist/all_reduce.hpp"
+#include "dist/call_arguments.hpp"
 #include "dist/communicator.hpp"
 #include "dist/polling_wait.hpp"
 #include "dist/row_shards.hpp"
@@ -91,7 +91,7 @@ class MpiProcessGroup final : public ProcessGroup {
   const std::string& name() const override { return name_; }
 
   std::unique_ptr<Work> all_reduce(at::Tensor tensor, ReduceOp op) override {
-    check_dense(tensor, "all_reduce");
+    check_host(tensor, "all_reduce");
     const ReduceKernel kernel = find_reduce_kernel(tensor.scalar_type(), op);
     auto state = std::make_unique<AllReduceState>();
     state->tensor = tensor;
@@ -102,11 +102,11 @@ class MpiProcessGroup final : public ProcessGroup {
                                              : 2 * tensor.nbytes() * num_peers() / static_cast<std::size_t>(size()));
     state->operation = tensor.nbytes() < kLargeBytes ? AllReduce::by_gathering(*communicator_, array, kernel, tag)
                                                      : AllReduce::by_slices(*communicator_, array, kernel, tag);
-    return make_work(describe("all_reduce", tensor.nbytes()), std::move(state));
+    return make_work(describe_call("all_reduce", tensor.nbytes()), std::move(state));
   }
 
   std::unique_ptr<Work> reduce_scatter(at::Tensor whole, std::span<const std::int64_t> rows) override {
-    check_dense(whole, "reduce_scatter");
+    check_host(whole, "reduce_scatter");
     check_row_shards(whole, rows, size(), "reduce_scatter");
     const ReduceKernel kernel = find_reduce_kernel(whole.scalar_type(), ReduceOp::kSum);
     auto state = std::make_unique<AllReduceState>();
@@ -114,16 +114,13 @@ class MpiProcessGroup final : public ProcessGroup {
     const AllReduce::Array array{bytes_of(whole), static_cast<std::size_t>(whole.numel()),
                                  static_cast<std::size_t>(whole.element_size())};
     const std::size_t row_elements = elements_of_row(whole);
-    std::vector<std::size_t> starts = {0};
-    for (const std::int64_t count : rows)
-      starts.push_back(starts.back() + static_cast<std::size_t>(count) * row_elements);
-    count_sent((array.count - (starts[rank() + 1] - starts[rank()])) * array.element_bytes);
-    state->operation = AllReduce::to_slices(*communicator_, array, std::move(starts), kernel, next_tag());
-    return make_work(describe("reduce_scatter", whole.nbytes()), std::move(state));
+    count_sent((array.count - static_cast<std::size_t>(rows[rank()]) * row_elements) * array.element_bytes);
+    state->operation = AllReduce::to_slices(*communicator_, array, rows, row_elements, kernel, next_tag());
+    return make_work(describe_call("reduce_scatter", whole.nbytes()), std::move(state));
   }
 
   std::unique_ptr<Work> all_gather_rows(at::Tensor whole, std::span<const std::int64_t> rows) override {
-    check_dense(whole, "all_gather_rows");
+    check_host(whole, "all_gather_rows");
     check_row_shards(whole, rows, size(), "all_gather_rows");
     auto state = make_transfer_state();
     state->tensors.push_back(whole);
@@ -136,21 +133,22 @@ class MpiProcessGroup final : public ProcessGroup {
     for_each_source([&](int r) { state->transfers.receive(start_of(r), bytes_in(r), r, tag); });
     for_each_target([&](int r) { state->transfers.send(start_of(rank()), bytes_in(rank()), r, tag); });
     count_sent(bytes_in(rank()) * num_peers());
-    return make_work(describe("all_gather_rows", whole.nbytes()), std::move(state));
+    return make_work(describe_call("all_gather_rows", whole.nbytes()), std::move(state));
   }
 
   std::unique_ptr<Work> broadcast(at::Tensor tensor, int root) override {
-    check_dense(tensor, "broadcast");
-    check_peer(root, "broadcast");
+    check_host(tensor, "broadcast");
+    check_peer(root, "broadcast", *this);
     if (rank() == root) count_sent(tensor.nbytes());
     auto state = make_transfer_state();
     state->tensors.push_back(tensor);
     state->transfers.broadcast(bytes_of(tensor), tensor.nbytes(), root);
-    return make_work(describe("broadcast", tensor.nbytes()) + " from rank " + std::to_string(root), std::move(state));
+    return make_work(describe_call("broadcast", tensor.nbytes()) + " from rank " + std::to_string(root),
+                     std::move(state));
   }
 
   std::vector<at::Tensor> all_gather(const at::Tensor& tensor) override {
-    check_dense(tensor, "all_gather");
+    check_host(tensor, "all_gather");
     auto state = make_transfer_state();
     std::vector<at::Tensor> result;
     for (int r = 0; r < size(); ++r) result.push_back(r == rank() ? tensor.clone() : at::empty_like(tensor));
@@ -159,7 +157,7 @@ class MpiProcessGroup final : public ProcessGroup {
     for_each_source([&](int r) { state->transfers.receive(bytes_of(result[r]), tensor.nbytes(), r, tag); });
     for_each_target([&](int r) { state->transfers.send(bytes_of(result[rank()]), tensor.nbytes(), r, tag); });
     count_sent(tensor.nbytes() * num_peers());
-    make_work(describe("all_gather", tensor.nbytes()), std::move(state))->wait();
+    make_work(describe_call("all_gather", tensor.nbytes()), std::move(state))->wait();
     return result;
   }
 
@@ -180,7 +178,7 @@ class MpiProcessGroup final : public ProcessGroup {
   }
 
   std::string broadcast_bytes(const std::string& bytes, int root) override {
-    check_peer(root, "broadcast_bytes");
+    check_peer(root, "broadcast_bytes", *this);
     const std::uint64_t own_length = rank() == root ? bytes.size() : 0;
     std::string length_text(reinterpret_cast<const char*>(&own_length), sizeof own_length);
     length_text = broadcast_string(std::move(length_text), root);
@@ -190,20 +188,23 @@ class MpiProcessGroup final : public ProcessGroup {
   }
 
   std::unique_ptr<Work> send(at::Tensor tensor, int peer, int tag) override {
-    check_point_to_point(tensor, peer, tag, "send");
+    check_host(tensor, "send");
+    check_message(peer, tag, kMaxUserTag, "send", *this);
     auto state = make_transfer_state();
     state->tensors.push_back(tensor);
     state->transfers.send(bytes_of(tensor), tensor.nbytes(), peer, tag);
     count_sent(tensor.nbytes());
-    return make_work(describe("send", tensor.nbytes()) + " to rank " + std::to_string(peer), std::move(state));
+    return make_work(describe_call("send", tensor.nbytes()) + " to rank " + std::to_string(peer), std::move(state));
   }
 
   std::unique_ptr<Work> receive(at::Tensor tensor, int peer, int tag) override {
-    check_point_to_point(tensor, peer, tag, "receive");
+    check_host(tensor, "receive");
+    check_message(peer, tag, kMaxUserTag, "receive", *this);
     auto state = make_transfer_state();
     state->tensors.push_back(tensor);
     state->transfers.receive(bytes_of(tensor), tensor.nbytes(), peer, tag);
-    return make_work(describe("receive", tensor.nbytes()) + " from rank " + std::to_string(peer), std::move(state));
+    return make_work(describe_call("receive", tensor.nbytes()) + " from rank " + std::to_string(peer),
+                     std::move(state));
   }
 
   void barrier() override {
@@ -217,14 +218,7 @@ class MpiProcessGroup final : public ProcessGroup {
  private:
   void count_sent(std::size_t bytes) { bytes_sent_ += bytes; }
   std::size_t num_peers() const { return static_cast<std::size_t>(size() - 1); }
-  static std::size_t elements_of_row(const at::Tensor& tensor) {
-    return tensor.size(0) == 0 ? 0 : static_cast<std::size_t>(tensor.numel() / tensor.size(0));
-  }
   static std::byte* bytes_of(const at::Tensor& tensor) { return static_cast<std::byte*>(tensor.data_ptr()); }
-
-  static std::string describe(const char* operation, std::size_t num_bytes) {
-    return std::string(operation) + " of " + std::to_string(num_bytes) + " bytes";
-  }
 
   template <typename State>
   std::unique_ptr<Work> make_work(std::string operation, std::unique_ptr<State> state) const {
@@ -275,28 +269,8 @@ class MpiProcessGroup final : public ProcessGroup {
     return std::move(under_way.strings[0]);
   }
 
-  void check_dense(const at::Tensor& tensor, const char* operation) const {
-    if (tensor.defined() && tensor.device().is_cpu() && tensor.layout() == at::kStrided && tensor.is_contiguous()) {
-      return;
-    }
-    throw std::invalid_argument(std::string(operation) + " on '" + name_ +
-                                "' takes a dense, contiguous tensor in host memory");
-  }
-
-  void check_peer(int peer, const char* operation) const {
-    if (peer >= 0 && peer < size()) return;
-    throw std::invalid_argument(std::string(operation) + ": '" + name_ + "' has " + std::to_string(size()) +
-                                " ranks and none with number " + std::to_string(peer));
-  }
-
-  void check_point_to_point(const at::Tensor& tensor, int peer, int tag, const char* operation) const {
-    check_dense(tensor, operation);
-    check_peer(peer, operation);
-    if (peer == rank()) throw std::invalid_argument(std::string(operation) + ": a rank has no messages for itself");
-    if (tag < 0 || tag > kMaxUserTag) {
-      throw std::invalid_argument(std::string(operation) + ": the tag " + std::to_string(tag) + " is not in 0.." +
-                                  std::to_string(kMaxUserTag));
-    }
+  void check_host(const at::Tensor& tensor, const char* operation) const {
+    check_dense(tensor, tensor.defined() && tensor.device().is_cpu(), "host memory", operation, *this);
   }
 
   std::shared_ptr<Communicator> communicator_;

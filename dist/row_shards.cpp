@@ -20,6 +20,10 @@ std::int64_t first_row(std::span<const std::int64_t> rows, int rank) {
   return std::accumulate(rows.begin(), rows.begin() + rank, std::int64_t{0});
 }
 
+std::size_t elements_of_row(const at::Tensor& tensor) {
+  return tensor.size(0) == 0 ? 0 : static_cast<std::size_t>(tensor.numel() / tensor.size(0));
+}
+
 void check_row_shards(const at::Tensor& whole, std::span<const std::int64_t> rows, int ranks, const char* operation) {
   const bool valid = whole.defined() && whole.dim() > 0 && rows.size() == static_cast<std::size_t>(ranks) &&
                      std::ranges::all_of(rows, [](std::int64_t count) { return count >= 0; }) &&

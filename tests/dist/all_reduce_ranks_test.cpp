@@ -1,52 +1,24 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include <cmath>
-#include <cstring>
 #include <memory>
 #include <vector>
 
 #include "dist/communicator.hpp"
 #include "dist/mpi_process_group.hpp"
-#include "dist/philox.hpp"
 #include "dist/reduction_tree.hpp"
+#include "tests/dist/tensors_of_ranks.hpp"
 #include "tests/rank_environment.hpp"
 
 namespace meshfold::dist {
 namespace {
 
-using tests::rank_environment;
+using tests::rank_environment, tests::same_bits, tests::values_of, tests::values_of_all;
 
 constexpr std::int64_t kSizes[] = {0, 1, 5, 1000,
                                    300001};  // the last goes by slices, with a remainder on any rank count
 
 std::unique_ptr<ProcessGroup> world() { return make_mpi_process_group(rank_environment().world(), "world"); }
-
-/// Values that a different order of addition would change: 24 random bits, signed, over more magnitudes than
-/// the mantissa holds. Every rank can
-/// make every rank's.
-at::Tensor values_of(int rank, std::int64_t size, at::ScalarType type) {
-  at::Tensor values = at::empty({size}, at::kDouble);
-  auto* out = values.data_ptr<double>();
-  const std::uint32_t magnitudes = type == at::kDouble ? 60 : 20;  // beyond the mantissa of the type
-  for (std::int64_t i = 0; i < size; ++i) {
-    const auto draws = philox4x32_10({static_cast<std::uint32_t>(i), 0, 0, 0}, {static_cast<std::uint32_t>(rank), 9});
-    const double magnitude =
-        at::isIntegralType(type, false) ? 1.0 : std::ldexp(1.0, static_cast<int>(draws[1] % magnitudes));
-    out[i] = (static_cast<double>(draws[0] >> 8) - double{1 << 23}) * magnitude;
-  }
-  return values.to(type);
-}
-
-std::vector<at::Tensor> values_of_all(int size, std::int64_t count, at::ScalarType type) {
-  std::vector<at::Tensor> all;
-  for (int r = 0; r < size; ++r) all.push_back(values_of(r, count, type));
-  return all;
-}
-
-bool same_bits(const at::Tensor& a, const at::Tensor& b) {
-  return a.nbytes() == b.nbytes() && (a.nbytes() == 0 || std::memcmp(a.data_ptr(), b.data_ptr(), a.nbytes()) == 0);
-}
 
 class AllReduce : public testing::TestWithParam<at::ScalarType> {};
 

@@ -9,12 +9,13 @@
 
 #include "dist/communicator.hpp"
 #include "dist/mpi_process_group.hpp"
+#include "tests/dist/tensors_of_ranks.hpp"
 #include "tests/rank_environment.hpp"
 
 namespace meshfold::dist {
 namespace {
 
-using tests::rank_environment;
+using tests::rank_environment, tests::ways_to_cut;
 using Rows = std::vector<std::int64_t>;
 
 std::unique_ptr<ProcessGroup> world() { return make_mpi_process_group(rank_environment().world(), "world"); }
@@ -23,18 +24,6 @@ std::unique_ptr<ProcessGroup> world() { return make_mpi_process_group(rank_envir
 at::Tensor values_of(int rank, at::IntArrayRef shape) {
   const std::int64_t count = c10::multiply_integers(shape);
   return (at::arange(count, at::kFloat) * 0.37F + 1.0F / (3.0F + static_cast<float>(rank))).reshape(shape);
-}
-
-/// Even, all on the last rank, and unequal with an empty one.
-std::vector<Rows> ways_to_cut(std::int64_t count, int ranks) {
-  Rows last(static_cast<std::size_t>(ranks), 0);
-  last.back() = count;
-  Rows unequal = even_row_shards(count, ranks);
-  if (ranks > 1) {
-    unequal[1] += unequal[0];
-    unequal[0] = 0;
-  }
-  return {even_row_shards(count, ranks), last, unequal};
 }
 
 TEST(ReduceScatter, LeavesInTheOwnRowsTheBitsOfAnAllReduce) {
