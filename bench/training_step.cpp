@@ -173,9 +173,7 @@ void print_blocks(const models::BertConfig& config, const models::PackedInput& i
     Activation activation;
   };
   for (const Layer& layer : {Layer{"linear query, key, value", hidden, 3 * hidden, Activation::kNone},
-                             Layer{"linear attention output", hidden, hidden, Activation::kNone},
-                             Layer{"linear intermediate with GELU", hidden, wide, Activation::kGelu},
-                             Layer{"linear output", wide, hidden, Activation::kNone}}) {
+                             Layer{"linear attention output", hidden, hidden, Activation::kNone}}) {
     const models::ParameterView weight = parameter({layer.out, layer.in}), layer_bias = parameter({layer.out});
     print_row(layer.name,
               block_seconds(config, at::randn({tokens, layer.in}).to(type),
@@ -184,6 +182,16 @@ void print_blocks(const models::BertConfig& config, const models::PackedInput& i
                             }),
               step);
   }
+  const models::ParameterView first = parameter({wide, hidden}), first_bias = parameter({wide}),
+                              second = parameter({hidden, wide});
+  print_row("linear, GELU, linear",
+            block_seconds(config, at::randn({tokens, hidden}).to(type),
+                          [&](const at::Tensor& x) {
+                            return models::ops::linear(
+                                models::ops::activated_linear(x, first, first_bias, Activation::kGelu, context), second,
+                                bias, context);
+                          }),
+            step);
   print_row("attention",
             block_seconds(config, at::randn({tokens, 3 * hidden}).to(type),
                           [&](const at::Tensor& x) {

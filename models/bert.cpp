@@ -122,8 +122,7 @@ at::Tensor BertBackbone::attend(const at::Tensor& hidden, const LinearParameters
   const ParameterView& weight = query_key_value.weight;
   const std::int64_t head_width = layer_config_.head_width;
   const ops::DropoutSite dropout{attention_dropout_, static_cast<std::uint16_t>(index), weight.first_row / head_width};
-  const at::Tensor qkv =
-      ops::column_parallel_linear(hidden, weight, query_key_value.bias, ops::Activation::kNone, input, context);
+  const at::Tensor qkv = ops::column_parallel_linear(hidden, weight, query_key_value.bias, input, context);
   if (weight.sharded) return ops::attention(qkv, qkv.size(1) / 3 / head_width, dropout, input, context);
   const at::Tensor all = ops::gather_rows(qkv, ops::Use::kAlike, qkv.scalar_type(), input, context);
   return ops::own_rows(ops::attention(all, config_.num_heads, dropout, input, context), input, context);

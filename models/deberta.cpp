@@ -191,8 +191,7 @@ LayerStream DebertaBackbone::layer(const LayerStream& stream, std::int64_t index
   if (!weight.sharded && on_tensor_axis(context)) {
     throw LayoutError("layout: DeBERTa's attention must be cut over heads on a tensor axis");
   }
-  const at::Tensor qkv =
-      ops::column_parallel_linear(stream.hidden, weight, p.query_key_value.bias, Activation::kNone, input, context);
+  const at::Tensor qkv = ops::column_parallel_linear(stream.hidden, weight, p.query_key_value.bias, input, context);
   ops::DisentangledConfig attention = config_.attention;
   attention.num_heads = qkv.size(1) / 3 / layer_config_.head_width;  // this rank's
   const ops::DropoutSite site{attention_dropout_, static_cast<std::uint16_t>(index),

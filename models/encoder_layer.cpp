@@ -63,9 +63,10 @@ at::Tensor encoder_layer(const at::Tensor& mixed, const at::Tensor& hidden, cons
       ops::row_parallel_linear(mixed, p.attention_output.weight, p.attention_output.bias, input, context);
   const at::Tensor attended = ops::add_norm(projected, hidden, p.attention_norm.weight, p.attention_norm.bias, epsilon,
                                             dropout(1 + 2 * index), input, context);
-  const at::Tensor expanded = ops::column_parallel_linear(attended, p.intermediate.weight, p.intermediate.bias,
-                                                          config.activation, input, context);
-  const at::Tensor contracted = ops::row_parallel_linear(expanded, p.output.weight, p.output.bias, input, context);
+  const at::Tensor contracted =
+      ops::row_parallel_linear(ops::column_parallel_linear(attended, p.intermediate.weight, p.intermediate.bias,
+                                                           config.activation, input, context),
+                               p.output.weight, p.output.bias, input, context);
   return ops::add_norm(contracted, attended, p.output_norm.weight, p.output_norm.bias, epsilon, dropout(2 + 2 * index),
                        input, context);
 }

@@ -20,6 +20,7 @@
 
 #if defined(__x86_64__)
 #include "models/ops/bf16_tile.hpp"
+#include "models/ops/lanes_avx512.hpp"
 #endif
 
 namespace meshfold::models::ops::kernels {
@@ -68,9 +69,18 @@ void multiply_rows(int rows, const char* left, std::int64_t row_bytes, const std
 /// Up to a panel's width of one row.
 MESHFOLD_TARGET_AVX512_BF16 void store_row(const float* values, std::int64_t count, at::BFloat16* out) {
   for (std::int64_t i = 0; i < count; i += 16) {
-    const auto mask = static_cast<__mmask16>((1U << std::min<std::int64_t>(16, count - i)) - 1U);
     const __m256bh rounded = _mm512_cvtneps_pbh(_mm512_load_ps(values + i));
-    _mm256_mask_storeu_epi16(out + i, mask, reinterpret_cast<__m256i>(rounded));
+    _mm256_mask_storeu_epi16(out + i, first_lanes(count - i), reinterpret_cast<__m256i>(rounded));
+  }
+}
+
+/// A panel's width of one row, zero from `count` on. In whole vectors, as it will be read: a load that covers two
+/// stores waits for both.
+MESHFOLD_TARGET_AVX512_BF16 void load_row(const at::BFloat16* in, std::int64_t count, float* values) {
+  for (std::int64_t i = 0; i < kPanelColumns; i += 16) {
+    // The masked forms, because GCC 12 warns of its own header's plain ones.
+    const __m512i lanes = _mm512_maskz_cvtepu16_epi32(0xFFFF, _mm256_maskz_loadu_epi16(first_lanes(count - i), in + i));
+    _mm512_store_si512(values + i, _mm512_maskz_slli_epi32(0xFFFF, lanes, 16));
   }
 }
 
@@ -108,6 +118,30 @@ struct StoreActivated {
       }
     }
     store_row(sums, count, y + place);
+  }
+};
+
+template <Activation kActivation>
+struct StoreSloped {
+  const at::BFloat16* z;
+  at::BFloat16 *dz, *y;
+  std::int64_t stride;
+
+  void prefetch(std::int64_t row, std::int64_t column) const {
+    const at::BFloat16* place = z + row * stride + column;
+    for (std::int64_t i = 0; i < kPanelColumns; i += 32) __builtin_prefetch(place + i);
+  }
+  MESHFOLD_TARGET_AVX512_BF16 void operator()(float* sums, std::int64_t row, std::int64_t column,
+                                              std::int64_t count) const {
+    const std::int64_t place = row * stride + column;
+    alignas(64) float inputs[kPanelColumns], values[kPanelColumns];
+    load_row(z + place, count, inputs);
+    for (std::int64_t i = 0; i < kPanelColumns; ++i) {
+      values[i] = value_of<kActivation>(inputs[i]);
+      sums[i] *= slope_of<kActivation>(inputs[i]);
+    }
+    store_row(sums, count, dz + place);
+    store_row(values, count, y + place);
   }
 };
 
@@ -237,6 +271,19 @@ void product_input_gradient(const at::Tensor& dy, const at::Tensor& weight, at::
   }
 }
 
+void activated_input_gradient(const at::Tensor& dy, const at::Tensor& weight, const at::Tensor& z,
+                              Activation activation, at::Tensor dz, at::Tensor y) {
+  const auto pack = [w = matrix_of(weight)](std::int64_t column, std::uint32_t* panel) {
+    pack_interleaved(w, column, panel);
+  };
+  with_activation(activation, [&](auto kind) {
+    const StoreSloped<decltype(kind)::value> store{z.const_data_ptr<at::BFloat16>(),
+                                                   dz.mutable_data_ptr<at::BFloat16>(),
+                                                   y.mutable_data_ptr<at::BFloat16>(), z.size(1)};
+    multiply(matrix_of(dy), z.size(1), pack, store);
+  });
+}
+
 void weight_gradient(const at::Tensor& dy, const at::Tensor& x, Beta beta, at::Tensor sum) {
   const Bf16Matrix left = matrix_of(dy), right = matrix_of(x);
   AddToSum store{sum.mutable_data_ptr<float>(), sum.size(1), beta};
@@ -255,6 +302,10 @@ void linear_forward(const at::Tensor&, const at::Tensor&, const at::Tensor&, Act
   refuse();
 }
 void product_input_gradient(const at::Tensor&, const at::Tensor&, at::Tensor) { refuse(); }
+void activated_input_gradient(const at::Tensor&, const at::Tensor&, const at::Tensor&, Activation, at::Tensor,
+                              at::Tensor) {
+  refuse();
+}
 void weight_gradient(const at::Tensor&, const at::Tensor&, Beta, at::Tensor) { refuse(); }
 #endif
 

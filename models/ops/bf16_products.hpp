@@ -15,6 +15,9 @@ void linear_forward(const at::Tensor& x, const at::Tensor& weight, const at::Ten
                     at::Tensor z, at::Tensor y);
 /// dx = dy W, bf16 or fp32. dy [rows, out] with `out` even.
 void product_input_gradient(const at::Tensor& dy, const at::Tensor& weight, at::Tensor dx);
+/// dz = dy W * slope(z) and y = activation(z); z, dz and y bf16 [rows, in].
+void activated_input_gradient(const at::Tensor& dy, const at::Tensor& weight, const at::Tensor& z,
+                              Activation activation, at::Tensor dz, at::Tensor y);
 
 enum class Beta { kZero, kOne };
 

@@ -24,7 +24,9 @@ struct ForwardRows {
   const float *gamma, *beta;
   float epsilon;
   std::int64_t width;
-  float *y, *normalized, *rstd;
+  float* y;
+  T* normalized;
+  float* rstd;
 };
 
 struct ForwardKernel {
@@ -50,10 +52,12 @@ struct ForwardKernel {
       const float variance = sum_of_products(h, h, padded) / static_cast<float>(width);
       const float rstd = 1.0F / std::sqrt(variance + rows.epsilon);
       rows.rstd[r] = rstd;
-      float *y = rows.y + r * width, *normalized = rows.normalized + r * width;
+      float* y = rows.y + r * width;
+      T* normalized = rows.normalized + r * width;
       for (std::int64_t i = 0; i < width; ++i) {
-        normalized[i] = h[i] * rstd;
-        y[i] = normalized[i] * rows.gamma[i] + rows.beta[i];
+        const float value = h[i] * rstd;
+        normalized[i] = static_cast<T>(value);
+        y[i] = value * rows.gamma[i] + rows.beta[i];
       }
       if (rows.after) {
         rows.after->fill_row(r, width, multipliers);
@@ -66,7 +70,9 @@ struct ForwardKernel {
 
 template <typename T>
 struct BackwardRows {
-  const float *dy, *normalized, *rstd, *gamma;
+  const float* dy;
+  const T* normalized;
+  const float *rstd, *gamma;
   const RowDropout *before, *after;
   std::int64_t width;
   float* dbase;
@@ -84,7 +90,8 @@ struct BackwardKernel {
           *multipliers = normalized + padded;
     for (std::int64_t r = begin; r < end; ++r) {
       std::memcpy(dy, rows.dy + r * width, width * sizeof(float));
-      std::memcpy(normalized, rows.normalized + r * width, width * sizeof(float));
+      const T* kept = rows.normalized + r * width;
+      for (std::int64_t i = 0; i < width; ++i) normalized[i] = static_cast<float>(kept[i]);
       if (rows.after) {
         rows.after->fill_row(r, width, multipliers);
         for (std::int64_t i = 0; i < width; ++i) dy[i] *= multipliers[i];
@@ -122,7 +129,7 @@ void forward_typed(const NormInput& input, const at::Tensor& x, NormResult& resu
                             static_cast<float>(input.epsilon),
                             input.base.size(1),
                             result.y.mutable_data_ptr<float>(),
-                            result.normalized.mutable_data_ptr<float>(),
+                            result.normalized.mutable_data_ptr<T>(),
                             result.rstd.mutable_data_ptr<float>()};
   for_each_chunk(input.base.size(0), [&](std::int64_t, std::int64_t begin, std::int64_t end) {
     run_kernel<ForwardKernel>(rows, begin, end);
@@ -134,7 +141,7 @@ void backward_typed(const at::Tensor& dy, const NormResult& saved, const at::Ten
                     const RowDropout* after, NormGradients& gradients) {
   const std::int64_t num_rows = dy.size(0), width = dy.size(1);
   const BackwardRows<T> rows{dy.const_data_ptr<float>(),
-                             saved.normalized.const_data_ptr<float>(),
+                             saved.normalized.const_data_ptr<T>(),
                              saved.rstd.const_data_ptr<float>(),
                              gamma.const_data_ptr<float>(),
                              active(before),
@@ -160,9 +167,10 @@ void backward_typed(const at::Tensor& dy, const NormResult& saved, const at::Ten
 NormResult norm_forward(const NormInput& input) {
   if (back_end_of(input.base) == BackEnd::kAten) return aten::norm_forward(input);
   const at::Tensor x = input.x.defined() ? input.x.contiguous() : input.x;
-  NormResult result{at::empty_like(input.base), at::empty_like(input.base),
+  const at::ScalarType kept = x.defined() ? x.scalar_type() : at::kFloat;
+  NormResult result{at::empty_like(input.base), at::empty_like(input.base, input.base.options().dtype(kept)),
                     at::empty({input.base.size(0)}, input.base.options())};
-  if (x.defined() && x.scalar_type() == at::kBFloat16) {
+  if (kept == at::kBFloat16) {
     forward_typed<at::BFloat16>(input, x, result);
   } else {
     forward_typed<float>(input, x, result);

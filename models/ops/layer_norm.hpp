@@ -18,7 +18,7 @@ struct NormInput {
 
 struct NormResult {
   at::Tensor y;           ///< fp32 [rows, width]
-  at::Tensor normalized;  ///< before gamma and beta, fp32 [rows, width]; kept for backward
+  at::Tensor normalized;  ///< before gamma and beta, [rows, width] in the type of x, fp32 without; kept for backward
   at::Tensor rstd;        ///< fp32 [rows]; kept for backward
 };
 

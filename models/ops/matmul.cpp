@@ -64,9 +64,12 @@ LinearOutput linear_forward(const at::Tensor& x, const at::Tensor& weight, const
     kernels::linear_forward(x, weight, bias, activation, result.pre_activation, result.y);
     return result;
   }
-  const at::Tensor z = multiply(x, weight.t(), x.scalar_type());
-  result.y = add_bias_and_activate(z, bias, activation);
-  if (keeps) result.pre_activation = z;
+  const at::ScalarType type = x.scalar_type();
+  // Tiles round products to bf16 themselves.
+  const at::Tensor sums = multiply(x, weight.t(), use_tiles() ? type : at::kFloat);
+  const Activations rows = add_bias_and_activate(sums, bias, activation, type);
+  result.y = rows.y;
+  if (keeps) result.pre_activation = rows.z;
   return result;
 }
 
@@ -75,6 +78,17 @@ at::Tensor product_input_gradient(const at::Tensor& dy, const at::Tensor& weight
   const at::Tensor dx = at::empty({dy.size(0), weight.size(1)}, dy.options().dtype(result_type));
   kernels::product_input_gradient(dy, weight, dx);
   return dx;
+}
+
+ActivatedGradients activated_input_gradient(const at::Tensor& dy, const at::Tensor& weight, const at::Tensor& z,
+                                            Activation activation) {
+  if (!use_dot_products(dy, dy.size(1))) {
+    const at::Tensor dz = multiply(dy, weight, z.scalar_type());
+    return {dz, multiply_by_slope(dz, z, activation)};
+  }
+  const ActivatedGradients result{at::empty_like(z), at::empty_like(z)};
+  kernels::activated_input_gradient(dy, weight, z, activation, result.dz, result.y);
+  return result;
 }
 
 void add_weight_gradient(at::Tensor sum, Before before, const at::Tensor& dy, const at::Tensor& x) {

@@ -31,6 +31,14 @@ LinearOutput linear_forward(const at::Tensor& x, const at::Tensor& weight, const
 /// dy W: the gradient of x. dy [rows, out]; result [rows, in] in `result_type`.
 at::Tensor product_input_gradient(const at::Tensor& dy, const at::Tensor& weight, at::ScalarType result_type);
 
+struct ActivatedGradients {
+  at::Tensor dz;  ///< dy W times the slope at z
+  at::Tensor y;   ///< activation(z)
+};
+/// Of a layer whose input was activation(z): the gradient of z, and that input again. z [rows, in]; results as z.
+ActivatedGradients activated_input_gradient(const at::Tensor& dy, const at::Tensor& weight, const at::Tensor& z,
+                                            Activation activation);
+
 /// What a sum held before: nothing of worth, or earlier gradients.
 enum class Before { kNothing, kSum };
 /// sum = dy^T x, or sum += dy^T x: the gradient of W. sum fp32 [out, in]; dy and x contiguous, fp32 or bf16.

@@ -29,6 +29,19 @@ enum class Activation { kNone, kGelu /* erf */, kGeluTanh, kTanh, kRelu };
 at::Tensor linear(const at::Tensor& x, const ParameterView& weight, const ParameterView& bias, Activation activation,
                   const ForwardContext& context);
 
+/// The rows between two linears. Backward makes `after` again from `before`, so only one of them is kept.
+struct Activated {
+  Activation activation = Activation::kNone;
+  at::Tensor before;  ///< x W^T + b, in the graph; undefined outside of training
+  at::Tensor after;   ///< activation(before), without a graph
+};
+/// As linear(); for a linear that follows.
+Activated activated_linear(const at::Tensor& x, const ParameterView& weight, const ParameterView& bias,
+                           Activation activation, const ForwardContext& context);
+/// x.after W^T + b, [T, out] in the compute type.
+at::Tensor linear(const Activated& x, const ParameterView& weight, const ParameterView& bias,
+                  const ForwardContext& context);
+
 /// LayerNorm(residual + dropout(x)) in fp32, as BERT's output blocks. x [T, H] compute type; residual fp32 [T, H];
 /// result fp32.
 at::Tensor add_norm(const at::Tensor& x, const at::Tensor& residual, const ParameterView& gamma,

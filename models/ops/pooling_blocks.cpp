@@ -113,7 +113,7 @@ at::Tensor norm_activate(const at::Tensor& x, const ParameterView& gamma, const 
                                     .beta = beta.value,
                                     .epsilon = epsilon});
   const at::Tensor no_bias = at::zeros_like(beta.value);
-  const at::Tensor y = add_bias_and_activate(result.y, no_bias, activation);
+  const at::Tensor y = add_bias_and_activate(result.y, no_bias, activation, at::kFloat).y;
   if (context.mode != Mode::kTraining) return y;
   if (activation == Activation::kNone) result.y = at::Tensor();  // it is the output: holding it would be a cycle
   const auto backward = [saved = std::move(result), gamma, beta, activation, type = x.scalar_type(),

@@ -7,6 +7,7 @@
 
 #include <vector>
 
+#include "models/ops/activation.hpp"
 #include "models/ops/instruction_set.hpp"
 #include "models/ops/reference.hpp"
 
@@ -58,6 +59,28 @@ TEST_F(Bf16Products, OfInputGradientsAreThoseOfFp64) {
 
     expect_product(dx, dy, weight, at::zeros({1, 1}));
     EXPECT_TRUE(at::equal(rounded, dx.to(at::kBFloat16))) << "bf16 is not fp32 rounded to nearest even";
+  }
+}
+
+TEST_F(Bf16Products, OfInputGradientsGoThroughAnActivationThatIsMadeAgain) {
+  for (const auto activation :
+       {Activation::kNone, Activation::kGelu, Activation::kGeluTanh, Activation::kTanh, Activation::kRelu}) {
+    for (const Shape& shape : kShapes) {
+      SCOPED_TRACE(testing::Message() << static_cast<int>(activation) << ": " << shape.rows << " rows, " << shape.in
+                                      << " to " << shape.out);
+      const at::Tensor dy = random({shape.rows, shape.in}), weight = random({shape.in, shape.out}),
+                       z = random({shape.rows, shape.out}), dz = at::full_like(z, NAN), y = at::full_like(z, NAN);
+
+      kernels::activated_input_gradient(dy, weight, z, activation, dz, y);
+
+      const at::Tensor leaf = z.to(at::kDouble).set_requires_grad(true);
+      const at::Tensor expected = reference::activate(leaf, activation);
+      expected.backward(at::mm(dy.to(at::kDouble), weight.to(at::kDouble)));
+      EXPECT_TRUE(at::allclose(y.to(at::kDouble), expected.detach(), /*rtol=*/1.0 / 256, /*atol=*/2e-5));
+      EXPECT_TRUE(at::allclose(dz.to(at::kDouble), leaf.grad(), /*rtol=*/1.0 / 256, /*atol=*/1e-4));
+      const at::Tensor forward = add_bias_and_activate(z.clone(), at::zeros({shape.out}), activation, at::kBFloat16).y;
+      EXPECT_TRUE(at::equal(y, forward)) << "backward sees another activation than forward";
+    }
   }
 }
 

@@ -28,12 +28,21 @@ at::Tensor drop(const at::Tensor& x, const RowDropout* dropout) {
   return dropout && dropout->active() ? x * dropout->multipliers(x.size(1), x.device()) : x;
 }
 
-}  // namespace
-
-at::Tensor add_bias_and_activate(at::Tensor z, const at::Tensor& bias, Activation activation) {
-  z.add_(bias);
+at::Tensor activate(const at::Tensor& z, Activation activation) {
   if (activation == Activation::kNone) return z;
   return reference::activate(z.to(at::kFloat), activation).to(z.scalar_type());
+}
+
+}  // namespace
+
+Activations add_bias_and_activate(at::Tensor sums, const at::Tensor& bias, Activation activation, at::ScalarType type) {
+  const at::Tensor z = sums.add_(bias).to(type);
+  return {z, activate(z, activation)};
+}
+
+at::Tensor multiply_by_slope(at::Tensor gradient, const at::Tensor& z, Activation activation) {
+  gradient.copy_(activation_gradient(gradient.to(at::kFloat), z.to(at::kFloat), activation));
+  return activate(z, activation);
 }
 
 ActivationGradients activation_backward(const at::Tensor& dy, const at::Tensor& z, Activation activation) {
@@ -47,20 +56,20 @@ NormResult norm_forward(const NormInput& input) {
   const at::Tensor centred = h - h.mean(1, /*keepdim=*/true);
   NormResult result;
   result.rstd = (centred.square().mean(1) + input.epsilon).sqrt().reciprocal();
-  result.normalized = centred * result.rstd.unsqueeze(1);
-  result.y = drop(result.normalized * input.gamma + input.beta, input.after);
+  const at::Tensor normalized = centred * result.rstd.unsqueeze(1);
+  result.normalized = normalized.to(input.x.defined() ? input.x.scalar_type() : at::kFloat);
+  result.y = drop(normalized * input.gamma + input.beta, input.after);
   return result;
 }
 
 NormGradients norm_backward(const at::Tensor& dy, const NormResult& saved, const at::Tensor& gamma,
                             const RowDropout* before, const RowDropout* after, at::ScalarType x_type) {
-  const at::Tensor gradient = drop(dy, after), scaled = gradient * gamma;
+  const at::Tensor gradient = drop(dy, after), scaled = gradient * gamma, normalized = saved.normalized.to(at::kFloat);
   NormGradients gradients;
-  gradients.gamma = (gradient * saved.normalized).sum(0);
+  gradients.gamma = (gradient * normalized).sum(0);
   gradients.beta = gradient.sum(0);
-  const at::Tensor projection = (scaled * saved.normalized).mean(1, /*keepdim=*/true);
-  gradients.base =
-      saved.rstd.unsqueeze(1) * (scaled - scaled.mean(1, /*keepdim=*/true) - saved.normalized * projection);
+  const at::Tensor projection = (scaled * normalized).mean(1, /*keepdim=*/true);
+  gradients.base = saved.rstd.unsqueeze(1) * (scaled - scaled.mean(1, /*keepdim=*/true) - normalized * projection);
   if (x_type != at::ScalarType::Undefined) gradients.x = drop(gradients.base, before).to(x_type);
   return gradients;
 }
