@@ -27,6 +27,8 @@ struct Context {
   Placement placement;
   std::filesystem::path directory;     ///< where the storage checks write
   std::chrono::milliseconds patience;  ///< longest wait for storage or for a file of another rank to be seen
+  /// Longest time of one check; more than the waits in it, for those can say more.
+  std::chrono::milliseconds longest_check = std::chrono::seconds(150);
   Clock wall_clock = wall_seconds;
   double wall_at_start = wall_seconds(), steady_at_start = steady_seconds();
 

@@ -13,8 +13,7 @@ using namespace std::chrono_literals;
 using selftest::Check, selftest::Context, selftest::Row;
 
 constexpr std::chrono::milliseconds kLongestWait = 90s;
-constexpr std::chrono::milliseconds kPatience = 15s;       // for storage
-constexpr std::chrono::milliseconds kLongestCheck = 150s;  // more than the waits in it, for those name the rank
+constexpr std::chrono::milliseconds kPatience = 15s;  // for storage
 
 fs::path directory_of(const SelftestRequest& request, const RunConfig& config) {
   if (!request.directory.empty()) return request.directory;
@@ -57,7 +56,7 @@ void run_checks(const Context& context, const std::vector<Check>& checks, dist::
       continue;
     }
     try {
-      const dist::Watchdog::Phase phase(watchdog, std::string("selftest: ") + name, kLongestCheck);
+      const dist::Watchdog::Phase phase(watchdog, std::string("selftest: ") + name, context.longest_check);
       const Finding finding = run(context);
       report({name, finding});
       if (run == check_directory) may_write = finding.verdict != Verdict::kFault;

@@ -138,8 +138,9 @@ Finding judge_threads(const Placement& placement, std::span<const ThreadSpeed> s
     return (lowest == highest ? std::to_string(lowest) : std::to_string(lowest) + " to " + std::to_string(highest)) +
            (highest == 1 ? " thread" : " threads");
   };
-  Finding finding = ok(threads_in_words(fewest, largest) + " a rank, which do the work of " + number(least) + " to " +
-                       number(most) + " while all ranks compute");
+  const std::string work = number(least) + (number(least) == number(most) ? "" : " to " + number(most));
+  Finding finding =
+      ok(threads_in_words(fewest, largest) + " a rank, with the work of " + work + " alone, while all ranks compute");
   if (!slow.empty()) {
     const int rank = slow.front();
     const auto& speed = speeds[static_cast<std::size_t>(rank)];
