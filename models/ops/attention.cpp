@@ -13,7 +13,9 @@
 #include <string>
 
 #include "models/ops/aligned_buffer.hpp"
+#include "models/ops/aten/attention.hpp"
 #include "models/ops/autograd.hpp"
+#include "models/ops/back_end.hpp"
 #include "models/ops/dropout.hpp"
 #include "models/ops/instruction_set.hpp"
 #include "models/ops/matmul.hpp"
@@ -256,11 +258,25 @@ void backward_typed(const at::Tensor& dy, const at::Tensor& qkv, const at::Tenso
   });
 }
 
+aten::AttentionProblem problem_of(const at::Tensor& qkv, const Shape& shape, const Dropout& dropout,
+                                  const PackedInput& input) {
+  return {.qkv = qkv,
+          .position_query = {},
+          .position_key = {},
+          .num_heads = shape.num_heads,
+          .scale = shape.scale,
+          .dropout = &dropout,
+          .slots = nullptr,
+          .input = &input};
+}
+
 }  // namespace
+
 AttentionResult attention_forward(const at::Tensor& qkv, std::int64_t num_heads, const DropoutSite& site,
                                   const PackedInput& input, const ForwardContext& context) {
   const Shape shape = shape_of(qkv, num_heads);
   const Dropout dropout(dist::DrawPurpose::kAttentionDropout, site, context);
+  if (back_end_of(qkv) == BackEnd::kAten) return aten::attention_forward(problem_of(qkv, shape, dropout, input));
   AttentionResult result{at::empty({shape.tokens, shape.width}, qkv.options()),
                          at::empty({num_heads, shape.tokens}, qkv.options().dtype(at::kFloat))};
   if (qkv.scalar_type() == at::kBFloat16) {
@@ -277,6 +293,9 @@ at::Tensor attention_backward(const at::Tensor& output_gradient, const at::Tenso
   const Shape shape = shape_of(qkv, num_heads);
   const Dropout dropout(dist::DrawPurpose::kAttentionDropout, site, context);
   const at::Tensor dy = output_gradient.contiguous();
+  if (back_end_of(qkv) == BackEnd::kAten) {
+    return aten::attention_backward(problem_of(qkv, shape, dropout, input), dy, log_sum_exp).qkv;
+  }
   at::Tensor gradient = at::empty_like(qkv);
   if (qkv.scalar_type() == at::kBFloat16) {
     backward_typed<at::BFloat16>(dy, qkv, log_sum_exp, shape, dropout, input, gradient);

@@ -12,7 +12,9 @@
 #include <string>
 #include <type_traits>
 
+#include "models/ops/aten/attention.hpp"
 #include "models/ops/autograd.hpp"
+#include "models/ops/back_end.hpp"
 #include "models/ops/disentangled_head.hpp"
 #include "models/ops/head_rows.hpp"
 #include "models/ops/instruction_set.hpp"
@@ -187,20 +189,16 @@ class Walk {
   std::optional<RelativeSlots> slots_;
 };
 
-struct ForwardResult {
-  at::Tensor output;       ///< [T, H], type of qkv
-  at::Tensor log_sum_exp;  ///< fp32 [heads, T]
-};
-
 template <typename T>
 const T* data_or_null(const at::Tensor& tensor) {
   return tensor.defined() ? tensor.const_data_ptr<T>() : nullptr;
 }
 
 template <typename T>
-ForwardResult forward_typed(const at::Tensor& qkv, const at::Tensor& positions, const Sizes& sizes, const Walk& walk) {
-  ForwardResult result{at::empty({sizes.tokens, sizes.width}, qkv.options()),
-                       at::empty({sizes.num_heads, sizes.tokens}, qkv.options().dtype(at::kFloat))};
+AttentionResult forward_typed(const at::Tensor& qkv, const at::Tensor& positions, const Sizes& sizes,
+                              const Walk& walk) {
+  AttentionResult result{at::empty({sizes.tokens, sizes.width}, qkv.options()),
+                         at::empty({sizes.num_heads, sizes.tokens}, qkv.options().dtype(at::kFloat))};
   const T *source = qkv.const_data_ptr<T>(), *position_source = data_or_null<T>(positions);
   T* output = result.output.mutable_data_ptr<T>();
   float* log_sum_exp = result.log_sum_exp.mutable_data_ptr<float>();
@@ -275,6 +273,66 @@ InputGradients backward_typed(const at::Tensor& dy, const at::Tensor& qkv, const
   return result;
 }
 
+/// What is the same in forward and backward.
+struct Call {
+  at::Tensor qkv, positions;  ///< without graph, contiguous; positions undefined where there are none
+  DisentangledConfig config;
+  Sizes sizes;
+  DropoutSite site;
+  PackedInput input;
+  ForwardContext context;
+
+  Dropout dropout() const { return {dist::DrawPurpose::kAttentionDropout, site, context}; }
+};
+
+AttentionResult host_forward(const Call& call) {
+  const Walk walk(call.sizes, call.config, call.dropout(), call.input);
+  return call.qkv.scalar_type() == at::kBFloat16
+             ? forward_typed<at::BFloat16>(call.qkv, call.positions, call.sizes, walk)
+             : forward_typed<float>(call.qkv, call.positions, call.sizes, walk);
+}
+
+InputGradients host_backward(const Call& call, const at::Tensor& dy, const at::Tensor& log_sum_exp) {
+  const Walk walk(call.sizes, call.config, call.dropout(), call.input);
+  return call.qkv.scalar_type() == at::kBFloat16
+             ? backward_typed<at::BFloat16>(dy, call.qkv, call.positions, log_sum_exp, call.sizes, walk)
+             : backward_typed<float>(dy, call.qkv, call.positions, log_sum_exp, call.sizes, walk);
+}
+
+/// use(problem) in the terms of the ATen back end.
+template <typename Use>
+auto with_problem(const Call& call, const Use& use) {
+  const Dropout dropout = call.dropout();
+  std::optional<RelativeSlots> slots;
+  aten::AttentionProblem problem;
+  problem.qkv = call.qkv;
+  problem.num_heads = call.sizes.num_heads;
+  problem.scale = call.sizes.scale;
+  problem.dropout = &dropout;
+  problem.input = &call.input;
+  if (call.positions.defined()) {
+    problem.slots = &slots.emplace(call.config.buckets, call.sizes.longest);
+    const std::int64_t width = call.sizes.width;
+    if (call.config.position_to_content) problem.position_query = call.positions.narrow(1, 0, width);
+    if (call.config.content_to_position) {
+      problem.position_key = call.positions.narrow(1, call.sizes.position_width - width, width);
+    }
+  }
+  return use(problem);
+}
+
+InputGradients aten_backward(const Call& call, const at::Tensor& dy, const at::Tensor& log_sum_exp) {
+  return with_problem(call, [&](const aten::AttentionProblem& problem) {
+    const auto gradients = aten::attention_backward(problem, dy, log_sum_exp);
+    std::vector<at::Tensor> sides;
+    for (const at::Tensor& side : {gradients.position_query, gradients.position_key}) {
+      if (side.defined()) sides.push_back(side);
+    }
+    if (sides.empty()) return InputGradients{gradients.qkv, {}};
+    return InputGradients{gradients.qkv, at::cat(sides, 1).to(call.qkv.scalar_type())};
+  });
+}
+
 }  // namespace
 
 at::Tensor disentangled_attention(const at::Tensor& qkv, const at::Tensor& positions, const DisentangledConfig& config,
@@ -284,19 +342,15 @@ at::Tensor disentangled_attention(const at::Tensor& qkv, const at::Tensor& posit
   const at::Tensor saved_positions =
       config.has_positions() && positions.defined() ? positions.detach().contiguous() : at::Tensor();
   const Sizes sizes = checked_sizes(saved_qkv, saved_positions, config, input);
-  const auto walk = [=] {
-    return Walk(sizes, config, Dropout(dist::DrawPurpose::kAttentionDropout, site, context), input);
-  };
-  const bool half = qkv.scalar_type() == at::kBFloat16;
-  ForwardResult result = half ? forward_typed<at::BFloat16>(saved_qkv, saved_positions, sizes, walk())
-                              : forward_typed<float>(saved_qkv, saved_positions, sizes, walk());
+  const Call call{saved_qkv, saved_positions, config, sizes, site, input, context};
+  const bool on_host = back_end_of(saved_qkv) == BackEnd::kHost;
+  const AttentionResult result = on_host ? host_forward(call) : with_problem(call, aten::attention_forward);
   if (context.mode != Mode::kTraining) return result.output;
   const auto backward = [=, log_sum_exp = result.log_sum_exp](const at::Tensor& dy) -> std::vector<at::Tensor> {
     const at::Tensor gradient = dy.contiguous();
-    InputGradients gradients =
-        half ? backward_typed<at::BFloat16>(gradient, saved_qkv, saved_positions, log_sum_exp, sizes, walk())
-             : backward_typed<float>(gradient, saved_qkv, saved_positions, log_sum_exp, sizes, walk());
-    if (!saved_positions.defined()) return {gradients.qkv};
+    const InputGradients gradients =
+        on_host ? host_backward(call, gradient, log_sum_exp) : aten_backward(call, gradient, log_sum_exp);
+    if (!gradients.positions.defined()) return {gradients.qkv};
     return {gradients.qkv, gradients.positions};
   };
   std::vector<at::Tensor> inputs = {qkv};

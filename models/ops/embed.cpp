@@ -7,6 +7,7 @@
 #include <string>
 
 #include "models/ops/autograd.hpp"
+#include "models/ops/back_end.hpp"
 #include "models/ops/chunks.hpp"
 #include "models/ops/layer_norm.hpp"
 #include "models/ops/ops.hpp"
@@ -26,10 +27,11 @@ struct Lookup {
   }
 };
 
-/// `own`: what this rank looks up. The indices of all tokens are checked, so that all ranks fail together.
-Lookup checked_lookup(const char* what, const at::Tensor& indices, const ParameterView& table, const TokenRows& own) {
-  if (!table.value.defined()) return {nullptr, nullptr};
-  const auto* values = indices.const_data_ptr<std::int64_t>();
+/// The indices of all tokens are checked, so that all ranks fail together.
+void check_indices(const char* what, const at::Tensor& indices, const ParameterView& table) {
+  if (!table.value.defined()) return;
+  const at::Tensor on_host = indices.cpu();
+  const auto* values = on_host.const_data_ptr<std::int64_t>();
   for (std::int64_t t = 0; t < indices.numel(); ++t) {
     if (values[t] < 0 || values[t] >= table.num_rows) {
       throw std::invalid_argument(std::string("a ") + what + " is " + std::to_string(values[t]) +
@@ -37,17 +39,41 @@ Lookup checked_lookup(const char* what, const at::Tensor& indices, const Paramet
                                   " of them; the data was prepared for another model");
     }
   }
-  return {values + own.first, table.value.const_data_ptr<float>()};
+}
+
+/// `own`: what this rank looks up.
+Lookup lookup(const at::Tensor& indices, const ParameterView& table, const TokenRows& own) {
+  if (!table.value.defined()) return {nullptr, nullptr};
+  return {indices.const_data_ptr<std::int64_t>() + own.first, table.value.const_data_ptr<float>()};
+}
+
+/// `words`: this rank's rows [T_r, H] of the words; the rows of the other tables are added.
+at::Tensor add_rows_in_libtorch(at::Tensor words, const PackedInput& input, const ParameterView& positions,
+                                const ParameterView& segments, const TokenRows& own) {
+  const auto add = [&](const at::Tensor& indices, const ParameterView& table) {
+    if (!table.value.defined()) return;
+    words = words + table.value.index_select(0, indices.narrow(0, own.first, own.count));
+  };
+  add(input.positions, positions);
+  add(input.segments, segments);
+  return words;
 }
 
 /// fp32 [T_r, H].
 at::Tensor sum_of_rows(const PackedInput& input, const ParameterView& words, const ParameterView& positions,
                        const ParameterView& segments, const ForwardContext& context) {
   const TokenRows own = token_rows(input.num_tokens(), context);
-  Lookup word = checked_lookup("token id", input.token_ids, words, own);
-  const Lookup others[] = {checked_lookup("position", input.positions, positions, own),
-                           checked_lookup("segment", input.segments, segments, own)};
+  check_indices("token id", input.token_ids, words);
+  check_indices("position", input.positions, positions);
+  check_indices("segment", input.segments, segments);
   const at::Tensor gathered = words.sharded ? gather_table_rows(words, input.token_ids, context) : at::Tensor();
+  if (back_end_of(words.value) == BackEnd::kAten) {
+    const at::Tensor rows =
+        words.sharded ? gathered : words.value.index_select(0, input.token_ids.narrow(0, own.first, own.count));
+    return add_rows_in_libtorch(rows, input, positions, segments, own);
+  }
+  Lookup word = lookup(input.token_ids, words, own);
+  const Lookup others[] = {lookup(input.positions, positions, own), lookup(input.segments, segments, own)};
   if (words.sharded) word = {nullptr, gathered.const_data_ptr<float>()};
   const std::int64_t width = words.value.size(1);
   const at::Tensor sum = at::empty({own.count, width}, words.value.options());

@@ -9,6 +9,7 @@
 
 #include "models/ops/activation.hpp"
 #include "models/ops/autograd.hpp"
+#include "models/ops/back_end.hpp"
 #include "models/ops/dropout.hpp"
 #include "models/ops/layer_norm.hpp"
 
@@ -46,6 +47,15 @@ void scan_columns(const float* rows, const Tokens& tokens, std::int64_t width, E
   }
 }
 
+/// The same in LibTorch operations, for rows [count, width] on any device.
+void scan_columns_in_libtorch(const at::Tensor& rows, std::int64_t first, Extreme extreme, at::Tensor value,
+                              at::Tensor index) {
+  value.copy_(extreme == Extreme::kLargest ? rows.amax(0) : rows.amin(0));
+  const at::Tensor places = at::arange(first, first + rows.size(0), index.options()).unsqueeze(1);
+  const at::Tensor wins = rows.eq(value).logical_or(rows.isnan());  // with a NaN the extreme is one
+  index.copy_(places.expand(rows.sizes()).masked_fill(wins.logical_not(), first + rows.size(0)).amin(0));
+}
+
 }  // namespace
 
 at::Tensor pool_extreme(const at::Tensor& hidden, const PackedInput& input, Extreme extreme) {
@@ -55,6 +65,11 @@ at::Tensor pool_extreme(const at::Tensor& hidden, const PackedInput& input, Extr
   const at::Tensor value = at::empty({count, width}, source.options());
   const at::Tensor index = at::empty({count, width}, source.options().dtype(at::kLong));
   for (std::int64_t s = 0; s < count; ++s) {
+    if (back_end_of(source) == BackEnd::kAten) {
+      const Tokens tokens = tokens_of(input, s);
+      scan_columns_in_libtorch(source.narrow(0, tokens.first, tokens.count), tokens.first, extreme, value[s], index[s]);
+      continue;
+    }
     scan_columns(source.const_data_ptr<float>(), tokens_of(input, s), width, extreme,
                  value.mutable_data_ptr<float>() + s * width, index.mutable_data_ptr<std::int64_t>() + s * width);
   }

@@ -13,7 +13,7 @@ namespace meshfold::models::ops {
 namespace {
 
 void add_to_table(GradientSink& sink, const ParameterView& table, const SlotRows& rows, const at::Tensor& gradient) {
-  sink.add_rows(table, at::arange(rows.first, rows.first + rows.count, at::kLong), gradient);
+  sink.add_rows(table, at::arange(rows.first, rows.first + rows.count, gradient.options().dtype(at::kLong)), gradient);
 }
 
 }  // namespace

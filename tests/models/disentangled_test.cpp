@@ -198,6 +198,36 @@ TEST(DisentangledKernels, NeedMemoryInProportionToTheLength) {
   EXPECT_LE(at_4096, std::max<std::int64_t>(12 * at_512, 30'000'000));
 }
 
+/// Several strips of queries, several inputs of one length, a pack of more tokens than are computed together.
+TEST(DisentangledInLibTorch, EqualsTheKernelsOnLongInputsAndManyOfOneLength) {
+  at::manual_seed(11);
+  std::vector<std::int64_t> lengths = {300, 7, 520, 300};
+  lengths.insert(lengths.end(), 250, 20);
+  const PackedInput input = pack_of(lengths);
+  const std::int64_t tokens = input.num_tokens(), slots = RelativeSlots(kLogarithmic, 520).count();
+  const at::Tensor qkv = at::randn({tokens, 120}), positions = at::randn({slots, 80}), dy = at::randn({tokens, 40});
+  const auto expect_near = [](const at::Tensor& a, const at::Tensor& b, const char* what) {
+    EXPECT_LE((a - b).norm().item<double>(), 1e-6 * b.norm().item<double>()) << what;
+  };
+
+  const Results kernels = attend(input, qkv, positions, dy);
+  const AtenEverywhere aten;
+  const Results results = attend(input, qkv, positions, dy);
+
+  expect_near(results.output, kernels.output, "output");
+  expect_near(results.qkv_gradient, kernels.qkv_gradient, "gradient of query, key and value");
+  expect_near(results.position_gradient, kernels.position_gradient, "gradient of the positions");
+  expect_same_bits(results, attend(input, qkv, positions, dy));
+}
+
+TEST(DisentangledInLibTorch, RunsOnAnEmptyPack) {
+  const AtenEverywhere aten;
+  const PackedInput empty{at::empty({0}, at::kLong), at::empty({0}, at::kLong), at::empty({0}, at::kLong), {0}, {}, 1};
+  const Results results = attend(empty, at::empty({0, 120}), at::empty({0, 80}), at::empty({0, 40}));
+  EXPECT_EQ(results.output.sizes(), (at::IntArrayRef{0, 40}));
+  EXPECT_EQ(results.position_gradient.sizes(), (at::IntArrayRef{0, 80}));
+}
+
 TEST(DisentangledKernels, RunOnAnEmptyPack) {
   const PackedInput empty{at::empty({0}, at::kLong), at::empty({0}, at::kLong), at::empty({0}, at::kLong), {0}, {}, 1};
   const Results results = attend(empty, at::empty({0, 120}), at::empty({0, 80}), at::empty({0, 40}));
