@@ -44,6 +44,10 @@ std::string MeshShape::to_string() const {
          " tensor";
 }
 
+MeshCoordinates coordinates_of(int rank, const MeshShape& shape) {
+  return {rank / (shape.tensor * shape.pipeline), rank / shape.tensor % shape.pipeline, rank % shape.tensor};
+}
+
 Mesh::Mesh(std::string name) : name_(std::move(name)) {
   all_ = std::make_shared<SingleProcessGroup>("all ranks of " + name_);
   data_ = std::make_shared<SingleProcessGroup>("data axis of " + name_);
@@ -60,8 +64,7 @@ Mesh::Mesh(std::shared_ptr<Communicator> communicator, MeshShape shape, std::str
                                 (size == 1 ? " rank is" : " ranks are") +
                                 " given; change mesh.data, mesh.pipeline or mesh.tensor so that the product fits");
   }
-  const int rank = communicator->rank();
-  coordinates_ = {rank / (shape.tensor * shape.pipeline), rank / shape.tensor % shape.pipeline, rank % shape.tensor};
+  coordinates_ = coordinates_of(communicator->rank(), shape);
 
   const std::string all_name = "all ranks of " + name_;
   if (size == 1) {

@@ -27,6 +27,8 @@ struct MeshCoordinates {
   int tensor = 0;
 };
 
+MeshCoordinates coordinates_of(int rank, const MeshShape& shape);
+
 /// kOn: every call on the mesh's groups is first compared between the ranks (checked_process_group.hpp).
 enum class CallChecks { kOff, kOn };
 

@@ -20,7 +20,10 @@ po::options_description general_options() {
       "one option; may be repeated, the last one counts, and all count before the file");
   add("run", po::value<std::string>()->value_name("DIR"),
       "run directory: everything is written here, and a run in it continues");
-  add("format", po::value<std::string>()->value_name("text|json"), "of status and selftest: for people or for scripts");
+  add("format", po::value<std::string>()->value_name("text|json"),
+      "of status, plan and selftest: for people or for scripts");
+  add("ranks", po::value<std::string>()->value_name("N"),
+      "of plan: on so many ranks; default: the product of the mesh's axes that are given");
   add("compare", "of report: several runs beside each other");
   add("dry-run", "of sbatch: write the script, submit nothing");
   add("debug",
@@ -73,7 +76,7 @@ void take_words(const std::vector<std::string>& words, CommandLine& line, std::v
 
 /// --format and the like after a command that has no use for them would be lost without a word.
 void take_flags(const po::variables_map& values, CommandLine& line, std::vector<std::string>& faults) {
-  for (const char* name : {"format", "output", "dir", "compare", "dry-run", "debug", "accept-changes"}) {
+  for (const char* name : {"format", "output", "dir", "ranks", "compare", "dry-run", "debug", "accept-changes"}) {
     if (values.count(name) == 0 || line.command == nullptr) continue;
     if (std::ranges::find(line.command->flags, name) == line.command->flags.end()) {
       faults.push_back("--" + std::string(name) + ": " + line.command->name + " does not take it");
@@ -82,6 +85,7 @@ void take_flags(const po::variables_map& values, CommandLine& line, std::vector<
   line.compare = values.count("compare") > 0;
   line.dry_run = values.count("dry-run") > 0;
   if (values.count("output")) line.output = values["output"].as<std::string>();
+  if (values.count("ranks")) line.ranks = values["ranks"].as<std::string>();
   if (values.count("dir")) line.directory = values["dir"].as<std::string>();
   if (values.count("format")) {
     line.format = values["format"].as<std::string>();
@@ -149,6 +153,13 @@ const std::vector<Command>& commands() {
        kRanks,
        {"dir", "format"},
        "selftest --set mesh.tensor=2 --dir runs"},
+      {"plan",
+       "[cv|train]",
+       "what a run would do: mesh, parameters and their shards, memory, steps; without MPI, without starting it",
+       true,
+       kNoMpi,
+       {"ranks", "format", "debug"},
+       "plan cv --config examples/vader.ini --ranks 4"},
       {"status",
        "DIR",
        "what a run is doing, what is left and how long; from any other terminal",

@@ -31,7 +31,7 @@ struct CommandLine {
   std::vector<std::string> words;    ///< what follows the command: "list", "run/fold-0"
   std::string config_file, run_directory;
   std::vector<std::pair<std::string, std::string>> sets;  ///< --set key=value, in order
-  std::string format, output, directory;                  ///< --format, --output, --dir: of the commands that take them
+  std::string format, output, directory, ranks;           ///< of the commands that take them; directory: --dir
   std::vector<std::string> accepted_changes;              ///< --accept-changes: keys
   bool compare = false, dry_run = false, debug = false;
   bool help = false, version = false;

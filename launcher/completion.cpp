@@ -91,9 +91,10 @@ std::string values_of(const Option& option) {
   return option.type.find(" file") != std::string::npos ? "FILE" : "";
 }
 
-/// The literal first word of a command's arguments: "list|verify DIR" gives "list verify".
+/// The literal first word of a command's arguments: "list|verify DIR" gives "list verify", "[cv|train]" "cv train".
 std::string words_of(const Command& command) {
   std::string words = command.arguments.substr(0, command.arguments.find(' '));
+  std::erase_if(words, [](char c) { return c == '[' || c == ']'; });  // may be left out
   if (words.empty() || words.front() < 'a' || words.front() > 'z') return {};
   for (char& c : words) c = c == '|' ? ' ' : c;
   return words;

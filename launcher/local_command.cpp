@@ -9,6 +9,7 @@
 #include "launcher/checkpoint_command.hpp"
 #include "launcher/completion.hpp"
 #include "launcher/options.hpp"
+#include "launcher/plan_command.hpp"
 #include "launcher/report_command.hpp"
 #include "launcher/sbatch_command.hpp"
 
@@ -48,6 +49,7 @@ ExitCode run(const CommandLine& line) {
   jobs::Console console(0, stdout, jobs::Console::Style::kPlain);
   if (line.command->name == "checkpoint") return run_checkpoint_command(line.words, console);
   if (line.command->name == "status") return run_status(line, console);
+  if (line.command->name == "plan") return run_plan_command(line, console);
   if (line.command->name == "report") return run_report_command(line, console);
   if (line.command->name == "sbatch") return run_sbatch_command(line, console);
   if (line.command->name == "completion") return run_completion(line);

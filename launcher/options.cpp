@@ -68,6 +68,7 @@ std::string suggest_option(const std::string& key) {
 }
 
 bool belongs_to(const Option& option, const std::string& command) {
+  if (command == "plan") return belongs_to(option, "cv") || belongs_to(option, "train");
   std::istringstream words(option.commands);
   for (std::string word; words >> word;) {
     if (word == command) return true;

@@ -79,7 +79,7 @@ void seal(jobs::RunConfig& config) {
 
 }  // namespace
 
-jobs::RunConfig read_config(const CommandLine& line, int num_ranks) {
+jobs::RunConfig read_config(const CommandLine& line, int num_ranks, RunDirectory directory) {
   jobs::RunConfig config;
   Origins origins;
   std::vector<std::string> faults;
@@ -103,10 +103,22 @@ jobs::RunConfig read_config(const CommandLine& line, int num_ranks) {
     }
   }
   fill_dependent_defaults(config, origins);
+  if (directory == RunDirectory::kNeeded && config.run.directory.empty() && line.command->name != "selftest") {
+    faults.emplace_back("--run DIR is not given; name the directory to write to");
+  }
   validate(line.command->name, config, num_ranks, origins, faults);
   if (!faults.empty()) throw jobs::ConfigError(faults);
   seal(config);
   return config;
+}
+
+std::vector<std::string> given_keys(const CommandLine& line) {
+  std::vector<std::string> keys, ignored;
+  for (const auto& [key, value] : line.sets) keys.push_back(key);
+  const auto contents = line.config_file.empty() ? std::nullopt : contents_of(line.config_file);
+  if (!contents) return keys;
+  for (const IniEntry& entry : parse_ini(*contents, line.config_file, ignored)) keys.push_back(entry.key);
+  return keys;
 }
 
 std::string to_text(const jobs::RunConfig& config) { return config.run.directory + "\n" + config.ini_text; }

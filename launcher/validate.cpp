@@ -51,8 +51,6 @@ class Validation {
   }
 
   void check_needed() {
-    if (config_.run.directory.empty() && command_ != "selftest")
-      faults_.push_back("--run DIR is not given; name the directory to write to");
     if (config_.run.directory.find('\n') != std::string::npos) faults_.push_back("--run: a line break in the name");
     if (fits()) {
       need("data.train", config_.data.train, "the table to train on (CSV or JSON Lines)");

@@ -4,6 +4,7 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <bit>
 #include <stdexcept>
 
 #include "models/ops/matmul.hpp"
@@ -40,6 +41,14 @@ void add_rows_in_order(const at::Tensor& table, const at::Tensor& indices, const
 }
 
 }  // namespace
+
+int num_gradient_sets(Summation summation, int packs) {
+  if (summation == Summation::kInOrder) return 1;
+  // While pack k is computed, its set stands beside a partial sum for every digit 1 of k.
+  int most = 1;
+  for (int pack = 0; pack < packs; ++pack) most = std::max(most, std::popcount(static_cast<unsigned>(pack)) + 1);
+  return most;
+}
 
 GradientAccumulator::GradientAccumulator(const ParameterStore& store, Summation summation)
     : device_(store.flat().device()), summation_(summation), touched_(store.size(), false) {

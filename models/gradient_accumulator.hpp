@@ -17,10 +17,13 @@ enum class Summation {
              ///< bitwise equal over data-axis sizes when packs per rank and ranks are powers of two
 };
 
+/// The sets that a GradientAccumulator makes for steps of `packs` packs, and keeps for the next ones.
+int num_gradient_sets(Summation summation, int packs);
+
 /// The GradientSink of data-parallel training: one flat fp32 set laid out like ParameterStore::flat().
 /// A set is not zeroed beforehand: the first gradient of a parameter overwrites its slot, and slots that got none are
-/// zeroed when the set is closed. Gradients of frozen parameters (ParameterSpec::rate 0) are dropped, and their products
-/// not computed; parameters that are viewed as one are frozen together.
+/// zeroed when the set is closed. Gradients of frozen parameters (ParameterSpec::rate 0) are dropped, and their
+/// products not computed; parameters that are viewed as one are frozen together.
 class GradientAccumulator final : public GradientSink {
  public:
   GradientAccumulator(const ParameterStore& store, Summation summation);
@@ -53,7 +56,7 @@ class GradientAccumulator final : public GradientSink {
 
   bool is_frozen(const ParameterView& parameter) const { return frozen_.contains(parameter.offset); }
 
-  std::set<std::int64_t> frozen_;        ///< offsets
+  std::set<std::int64_t> frozen_;      ///< offsets
   std::vector<std::int64_t> offsets_;  ///< where each parameter begins; ends with the number of elements
   at::Device device_;
   Summation summation_;

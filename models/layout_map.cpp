@@ -107,9 +107,8 @@ std::vector<LayoutRule> parse_layout_rules(const std::string& text) {
 LayoutMap::LayoutMap(std::vector<LayoutRule> defaults, std::vector<LayoutRule> rules)
     : defaults_(std::move(defaults)), rules_(std::move(rules)) {}
 
-void LayoutMap::cut(ParameterStore& store, int rank, int size) const {
-  std::vector<std::string> faults;
-  std::vector<const LayoutRule*> rule_of(store.size(), nullptr);
+LayoutFindings LayoutMap::inspect(const ParameterStore& store, int rank, int size) const {
+  LayoutFindings found{std::vector<std::optional<LayoutRule>>(store.size()), {}, {}};
   for (const LayoutRule& rule : rules()) {
     const std::regex expression(rule.pattern);
     bool matches = false;
@@ -117,25 +116,37 @@ void LayoutMap::cut(ParameterStore& store, int rank, int size) const {
       const ParameterSpec& spec = store[i].spec;
       if (!std::regex_match(spec.name, expression)) continue;
       matches = true;
-      if (rule_of[i] != nullptr) {
-        faults.push_back(spec.name + " is matched by two layout rules, '" + rule_of[i]->to_string() + "' and '" +
-                         rule.to_string() + "'; make one of them narrower");
+      if (found.rules[i]) {
+        found.faults.push_back(spec.name + " is matched by two layout rules, '" + found.rules[i]->to_string() +
+                               "' and '" + rule.to_string() + "'; make one of them narrower");
         continue;
       }
-      rule_of[i] = &rule;
+      found.rules[i] = rule;
     }
     if (!matches && !rule.optional) {
-      faults.push_back("layout rule '" + rule.to_string() + "' matches no parameter" +
-                       advice_on_unmatched_rule(rule, defaults_));
+      found.faults.push_back("layout rule '" + rule.to_string() + "' matches no parameter" +
+                             advice_on_unmatched_rule(rule, defaults_));
     }
   }
   for (std::size_t i = 0; i < store.size(); ++i) {
-    if (rule_of[i] != nullptr) store.set_box(i, box_of(store[i].spec, *rule_of[i], rank, size, faults));
+    const ParameterSpec& spec = store[i].spec;
+    found.boxes.push_back(found.rules[i] ? box_of(spec, *found.rules[i], rank, size, found.faults) : spec.box);
+    if (spec.region == Region::kSamples && found.boxes[i].extent != spec.global_shape) {
+      found.faults.push_back("layout: " + spec.name +
+                             " belongs to the head, which every tensor rank computes whole; take its rule out");
+    }
   }
-  if (faults.empty()) return;
-  std::string text;
-  for (const std::string& fault : faults) text += (text.empty() ? "" : "\n  ") + fault;
-  throw LayoutError(text);
+  return found;
+}
+
+void LayoutMap::cut(ParameterStore& store, int rank, int size) const {
+  const LayoutFindings found = inspect(store, rank, size);
+  if (!found.faults.empty()) {
+    std::string text;
+    for (const std::string& fault : found.faults) text += (text.empty() ? "" : "\n  ") + fault;
+    throw LayoutError(text);
+  }
+  for (std::size_t i = 0; i < store.size(); ++i) store.set_box(i, found.boxes[i]);
 }
 
 std::vector<std::string> large_whole_parameters(const ParameterStore& store) {

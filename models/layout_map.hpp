@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,13 @@ LayoutRule parse_layout_rule(const std::string& text);
 /// Rules separated by `;`. Empty text: none.
 std::vector<LayoutRule> parse_layout_rules(const std::string& text);
 
+/// What a layout map does with the parameters of a store, and all that is wrong with it.
+struct LayoutFindings {
+  std::vector<std::optional<LayoutRule>> rules;  ///< [parameter] that matches; none: whole on every rank
+  std::vector<Box> boxes;                        ///< [parameter] of the tensor rank; of a rule that fits
+  std::vector<std::string> faults;
+};
+
 /// How an architecture's parameters lie on the tensor axis, as Keras' LayoutMap: rules by name. A map is complete: what
 /// no rule names is whole on every rank.
 class LayoutMap {
@@ -44,9 +52,11 @@ class LayoutMap {
 
   const std::vector<LayoutRule>& rules() const { return rules_.empty() ? defaults_ : rules_; }
 
-  /// Gives every parameter of `store`, which is not allocated yet, the box of tensor rank `rank` of `size`. Throws
-  /// LayoutError that lists every fault: a rule that matches nothing, two rules for one parameter, a rule with another
-  /// number of dims than its parameter, a dim whose units do not divide (`tensor`) or are fewer than the ranks.
+  /// What the map does with the parameters of `store` on tensor rank `rank` of `size`. Faults are: a rule that matches
+  /// nothing, two rules for one parameter, a rule with another number of dims than its parameter, a dim whose units do
+  /// not divide (`tensor`) or are fewer than the ranks, a cut parameter of the head.
+  LayoutFindings inspect(const ParameterStore& store, int rank, int size) const;
+  /// Gives every parameter of `store`, which is not allocated yet, its box. Throws LayoutError that lists every fault.
   void cut(ParameterStore& store, int rank, int size) const;
 
  private:

@@ -18,6 +18,8 @@ struct ModelLayout {
   dist::ProcessGroup* tensor = nullptr;
   int pipeline_rank = 0, pipeline_ranks = 1;
   std::vector<int> stage_layers = {};  ///< layers of each pipeline stage; empty: balanced by cost
+  /// Where its parameters are. kMeta: nowhere; they have shapes, places and views, but no memory and no values.
+  at::Device device = at::kCPU;
 };
 
 }  // namespace meshfold::models

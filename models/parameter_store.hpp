@@ -103,6 +103,10 @@ class ParameterStore {
   const at::Tensor& flat() const { return flat_; }
   std::int64_t num_elements() const { return num_elements_; }
   at::ScalarType compute_type() const { return compute_type_; }
+  /// Bytes of the low-precision copies; 0 in fp32.
+  std::int64_t compute_copy_bytes() const {
+    return compute_flat_.defined() ? static_cast<std::int64_t>(compute_flat_.nbytes()) : 0;
+  }
   /// Rewrites the low-precision copies from the masters. After every change of the masters, before the next forward.
   void refresh_compute_copies();
   /// Hex XXH3-128 over names, shapes and values: equal hashes mean bitwise equal weights.

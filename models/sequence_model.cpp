@@ -33,7 +33,7 @@ class SequenceModel final : public Model, public PipelineStage {
     for (std::size_t i = 0; i < declared_.size(); ++i) {
       if (holds(declared_[i].spec.name, i < num_backbone)) store_.add(declared_[i].spec);
     }
-    store_.allocate(at::kCPU, compute_type);
+    store_.allocate(layout.device, compute_type);
     backbone_->bind(store_, range_);
     if (is_last()) head_.bind(store_);
   }
@@ -94,12 +94,6 @@ void SequenceModel::cut(const ModelLayout& layout) {
                       " does not compute on a tensor axis yet; set mesh.tensor = 1");
   }
   LayoutMap(own_rules, layout.rules).cut(declared_, layout.tensor_rank, layout.tensor_ranks);
-  for (const Parameter& parameter : declared_) {
-    if (parameter.spec.region == Region::kSamples && parameter.spec.sharded()) {
-      throw LayoutError("layout: " + parameter.spec.name +
-                        " belongs to the head, which every tensor rank computes whole; take its rule out");
-    }
-  }
 }
 
 bool SequenceModel::holds(const std::string& name, bool of_backbone) const {

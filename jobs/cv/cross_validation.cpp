@@ -116,22 +116,7 @@ class CrossValidation {
   }
 
   void place() {
-    std::vector<std::uint64_t> costs;
-    for (const auto& plan : plans_) {
-      std::uint64_t tokens = 0;
-      for (const auto row : plan.training_rows) tokens += training_->dataset.sample_length(row);
-      costs.push_back(tokens);
-    }
-    // Ranks that hold one model together stay together.
-    const int unit = std::max(config_.mesh.pipeline, 1) * std::max(config_.mesh.tensor, 1);
-    if (world_->size() % unit != 0) {
-      throw ConfigError("mesh.tensor x mesh.pipeline = " + std::to_string(unit) + " does not divide the " +
-                        std::to_string(world_->size()) + " ranks; start a multiple of it");
-    }
-    const int units = world_->size() / unit;
-    const int most = std::min(folds_.num_folds, units);
-    groups_ = place_folds(costs, units, std::min(config_.cv.groups > 0 ? config_.cv.groups : most, most));
-    spread_over_ranks(groups_, unit);
+    groups_ = group_ranks(config_, plans_, training_->dataset, world_->size());
     std::string layout;
     for (const auto& group : groups_) {
       const int size = static_cast<int>(group.ranks.size());

@@ -142,6 +142,35 @@ std::vector<JobPlan> plan_folds(const Folds& folds) {
   return plans;
 }
 
+JobPlan plan_training(const data::Dataset& dataset) {
+  JobPlan plan;
+  plan.name = "train";
+  for (std::uint32_t row = 0; row < dataset.num_samples(); ++row) {
+    const bool held_out = dataset.has_folds() && dataset.fold(row) == 0;
+    (held_out ? plan.validation_rows : plan.training_rows).push_back(row);
+  }
+  return plan;
+}
+
+std::vector<RankGroup> group_ranks(const RunConfig& config, const std::vector<JobPlan>& folds,
+                                   const data::Dataset& dataset, int num_ranks) {
+  std::vector<std::uint64_t> costs;
+  for (const auto& fold : folds) {
+    std::uint64_t tokens = 0;
+    for (const auto row : fold.training_rows) tokens += dataset.sample_length(row);
+    costs.push_back(tokens);
+  }
+  const int unit = std::max(config.mesh.pipeline, 1) * std::max(config.mesh.tensor, 1);
+  if (num_ranks % unit != 0) {
+    throw ConfigError("mesh.tensor x mesh.pipeline = " + std::to_string(unit) + " does not divide the " +
+                      std::to_string(num_ranks) + " ranks; start a multiple of it");
+  }
+  const int units = num_ranks / unit, most = std::min(static_cast<int>(folds.size()), units);
+  auto groups = place_folds(costs, units, std::min(config.cv.groups > 0 ? config.cv.groups : most, most));
+  spread_over_ranks(groups, unit);
+  return groups;
+}
+
 std::int64_t steps_an_epoch(const TrainingSection& training, std::size_t num_rows) {
   return static_cast<std::int64_t>(
       data::steps_per_epoch(num_rows, static_cast<std::size_t>(training.batch_size),

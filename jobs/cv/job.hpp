@@ -8,6 +8,7 @@
 #include "dist/mesh.hpp"
 #include "jobs/cv/fold_assignment.hpp"
 #include "jobs/cv/job_result.hpp"
+#include "jobs/cv/placement.hpp"
 #include "jobs/cv/progress_board.hpp"
 #include "jobs/run_config.hpp"
 #include "jobs/run_environment.hpp"
@@ -23,6 +24,14 @@ struct JobPlan {
   std::vector<std::uint32_t> training_rows, validation_rows;
 };
 std::vector<JobPlan> plan_folds(const Folds& folds);
+/// With a fold column the rows of fold 0 are for validation, and the others for training; without one all rows train.
+JobPlan plan_training(const data::Dataset& dataset);
+
+/// The rank groups of a cross-validation: ranks that hold one model together stay together, and the folds go where they
+/// end earliest by the tokens of their training rows (place_folds). ConfigError if the ranks are no multiple of those
+/// that hold a model.
+std::vector<RankGroup> group_ranks(const RunConfig& config, const std::vector<JobPlan>& folds,
+                                   const data::Dataset& dataset, int num_ranks);
 
 /// Optimizer steps of one epoch over the rows.
 std::int64_t steps_an_epoch(const TrainingSection& training, std::size_t num_rows);

@@ -21,17 +21,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// With a fold column the rows of fold 0 are for validation, and the others for training; without one all rows train.
-JobPlan plan_training(const data::Dataset& dataset) {
-  JobPlan plan;
-  plan.name = "train";
-  for (std::uint32_t row = 0; row < dataset.num_samples(); ++row) {
-    const bool held_out = dataset.has_folds() && dataset.fold(row) == 0;
-    (held_out ? plan.validation_rows : plan.training_rows).push_back(row);
-  }
-  return plan;
-}
-
 void check_config(const RunConfig& config, int num_ranks) {
   std::vector<std::string> faults;
   if (config.data.train.empty())

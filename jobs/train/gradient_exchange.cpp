@@ -7,8 +7,31 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <span>
 
 namespace meshfold::jobs {
+
+namespace {
+
+std::vector<ElementRange> elements_of(const models::ParameterStore& store,
+                                      std::span<const models::ParameterBlock> blocks,
+                                      std::span<const std::size_t> first_blocks) {
+  const auto place = [&](std::size_t block) {
+    return block == blocks.size() ? store.num_elements() : blocks[block].begin;
+  };
+  std::vector<ElementRange> ranges;
+  for (std::size_t r = 0; r + 1 < first_blocks.size(); ++r) {
+    ranges.push_back({place(first_blocks[r]), place(first_blocks[r + 1])});
+  }
+  return ranges;
+}
+
+}  // namespace
+
+std::vector<ElementRange> share_elements(const models::ParameterStore& store, int ranks) {
+  const auto blocks = models::parameter_blocks(store);
+  return elements_of(store, blocks, models::share_blocks(blocks, ranks));
+}
 
 GradientExchange::GradientExchange(const models::ParameterStore& store, const dist::Mesh& mesh, StateSharding sharding)
     : store_(store),
@@ -25,16 +48,12 @@ GradientExchange::GradientExchange(const models::ParameterStore& store, const di
   }
   if (sharded_) {
     const std::vector<std::size_t> shares = models::share_blocks(blocks_, mesh.data().size());
-    const auto place = [&](std::size_t block) {
-      return block == blocks_.size() ? store.num_elements() : blocks_[block].begin;
-    };
-    for (std::size_t r = 0; r + 1 < shares.size(); ++r) {
-      elements_of_ranks_.push_back(place(shares[r + 1]) - place(shares[r]));
-    }
+    const std::vector<ElementRange> ranges = elements_of(store, blocks_, shares);
+    for (const ElementRange& range : ranges) elements_of_ranks_.push_back(range.size());
     const auto rank = static_cast<std::size_t>(mesh.data().rank());
     first_block_ = shares[rank];
     end_block_ = shares[rank + 1];
-    owned_ = {place(first_block_), place(end_block_)};
+    owned_ = ranges[rank];
   }
   if (mesh.tensor().size() == 1) return;
   for (const models::Parameter& parameter : store) {

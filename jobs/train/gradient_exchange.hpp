@@ -14,6 +14,9 @@ namespace meshfold::jobs {
 /// Whether a data rank keeps optimizer states for its share of the parameters only (ZeRO-1, Rajbhandari et al. 2020).
 enum class StateSharding { kOff, kOverData };
 
+/// The elements of each of `ranks` data ranks under kOverData: contiguous, of near-equal size, whole blocks.
+std::vector<ElementRange> share_elements(const models::ParameterStore& store, int ranks);
+
 /// What the ranks of a mesh exchange between backward and the next forward. Gradients are complete once they are summed
 /// over the data axis, and, where every tensor rank had only its rows of tokens, over the tensor axis. With kOverData a
 /// data rank gets only the gradients of its share of the parameter blocks, updates those, and the values are gathered;

@@ -30,6 +30,10 @@ void Optimizer::check_gradient(const at::Tensor& gradient) const {
   }
 }
 
+std::int64_t state_bytes_an_element(OptimizerKind kind) {
+  return kind == OptimizerKind::kAdamW ? 2 * static_cast<std::int64_t>(sizeof(float)) : 0;
+}
+
 ElementRange whole_range(const models::ParameterStore& store) { return {0, store.num_elements()}; }
 
 std::unique_ptr<Optimizer> make_optimizer(const models::ParameterStore& store, const OptimizerConfig& config,

@@ -63,6 +63,9 @@ class Optimizer {
   std::int64_t num_updates_ = 0;
 };
 
+/// Bytes that an optimizer remembers of an element.
+std::int64_t state_bytes_an_element(OptimizerKind kind);
+
 ElementRange whole_range(const models::ParameterStore& store);
 std::unique_ptr<Optimizer> make_optimizer(const models::ParameterStore& store, const OptimizerConfig& config,
                                           ElementRange range);

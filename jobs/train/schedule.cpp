@@ -92,16 +92,19 @@ double schedule_factor(const ScheduleConfig& config, std::int64_t step, const Sc
   return after_warmup(config, step, warmup, span.num_steps);
 }
 
+RateSpan rate_span(const ScheduleConfig& config, double learning_rate, const ScheduleSpan& span) {
+  const auto rate = [&](std::int64_t step) { return learning_rate * schedule_factor(config, step, span); };
+  RateSpan rates{rate(0), 0.0, rate(span.num_steps - 1)};
+  for (std::int64_t step = 0; step < span.num_steps; ++step) rates.peak = std::max(rates.peak, rate(step));
+  return rates;
+}
+
 std::string describe(const ScheduleConfig& config, double learning_rate, const ScheduleSpan& span) {
-  double peak = 0;
-  for (std::int64_t step = 0; step < span.num_steps; ++step) {
-    peak = std::max(peak, schedule_factor(config, step, span));
-  }
-  const auto rate = [&](double factor) { return format("%.4g", learning_rate * factor); };
+  const RateSpan rates = rate_span(config, learning_rate, span);
   const std::int64_t warmup = warmup_steps_of(config, span.num_steps);
   return name_of(config) + (warmup > 0 ? ", warm-up " + std::to_string(warmup) + " steps" : "") + "; learning rate " +
-         rate(schedule_factor(config, 0, span)) + " in the first step, " + rate(peak) + " at its peak, " +
-         rate(schedule_factor(config, span.num_steps - 1, span)) + " in the last";
+         format("%.4g", rates.first) + " in the first step, " + format("%.4g", rates.peak) + " at its peak, " +
+         format("%.4g", rates.last) + " in the last";
 }
 
 }  // namespace meshfold::jobs

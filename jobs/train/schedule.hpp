@@ -46,6 +46,12 @@ double schedule_factor(const ScheduleConfig& config, std::int64_t step, const Sc
 /// Steps of the warm-up; 0 for kinds without one.
 std::int64_t warmup_steps_of(const ScheduleConfig& config, std::int64_t num_steps);
 
+/// The learning rate in a run's first and last step, and its largest.
+struct RateSpan {
+  double first = 0, peak = 0, last = 0;
+};
+RateSpan rate_span(const ScheduleConfig& config, double learning_rate, const ScheduleSpan& span);
+
 /// "cosine, 0.5 cycles, warm-up 20 steps; 2e-06 in the first step, peak 2e-05, 0 in the last", for people.
 std::string describe(const ScheduleConfig& config, double learning_rate, const ScheduleSpan& span);
 

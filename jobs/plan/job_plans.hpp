@@ -1,0 +1,27 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "data/dataset.hpp"
+#include "jobs/cv/job.hpp"
+#include "jobs/cv/placement.hpp"
+#include "jobs/plan/run_plan.hpp"
+#include "jobs/run_config.hpp"
+
+namespace meshfold::jobs {
+
+/// The trainings of a run and the ranks that do them.
+struct PlannedJobs {
+  std::vector<JobPlan> jobs;
+  std::vector<RankGroup> groups;  ///< folds: places in `jobs`
+};
+
+/// As `command` ("cv" or "train") cuts and places them. `labels`: of the head. Throws ConfigError.
+PlannedJobs plan_jobs(const std::string& command, const RunConfig& config, const data::Dataset& dataset,
+                      const std::vector<std::string>& labels, int num_ranks);
+
+/// Number of steps and learning rates of a job.
+JobSteps plan_steps(const RunConfig& config, const JobPlan& job);
+
+}  // namespace meshfold::jobs

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <cstdint>
+
+#include "dist/mesh.hpp"
+#include "jobs/run_config.hpp"
+#include "models/parameter_store.hpp"
+
+namespace meshfold::jobs {
+
+/// Bytes of tensors on one rank, by kind.
+struct RankMemory {
+  std::int64_t weights = 0;             ///< fp32 masters
+  std::int64_t compute_copies = 0;      ///< of matrices, in the compute type
+  std::int64_t gradients = 0;           ///< one fp32 set
+  std::int64_t deterministic_sets = 0;  ///< further sets, which deterministic sums of packs need
+  std::int64_t optimizer = 0;           ///< states of the elements that the rank updates
+
+  std::int64_t total() const { return weights + compute_copies + gradients + deterministic_sets + optimizer; }
+};
+
+/// What a rank keeps from step to step. `store`: its parameters, allocated on any device. `packs`: of a rank and step.
+RankMemory kept_memory(const models::ParameterStore& store, const RunConfig& config, const dist::MeshShape& shape,
+                       int data_rank, int packs);
+
+}  // namespace meshfold::jobs

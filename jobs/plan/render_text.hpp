@@ -1,0 +1,11 @@
+#pragma once
+
+#include "jobs/plan/run_plan.hpp"
+#include "jobs/report/console.hpp"
+
+namespace meshfold::jobs {
+
+/// The plan for people: tables on the console.
+void print_plan(const RunPlan& plan, Console& console);
+
+}  // namespace meshfold::jobs

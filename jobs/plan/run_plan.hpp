@@ -1,0 +1,72 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "dist/mesh.hpp"
+#include "jobs/plan/memory_plan.hpp"
+#include "jobs/report/console.hpp"
+#include "jobs/run_config.hpp"
+#include "jobs/train/schedule.hpp"
+#include "models/layout_map.hpp"
+#include "models/stage_ranges.hpp"
+
+namespace meshfold::jobs {
+
+/// One parameter of the model and where it lies.
+struct ParameterPlan {
+  std::string name;
+  std::vector<std::int64_t> shape;                ///< of the whole tensor
+  std::string rule;                               ///< of the layout map; empty: none, whole on every tensor rank
+  std::vector<std::vector<std::int64_t>> shards;  ///< [tensor rank] extents; empty if the layout has faults
+  int stage = 0;                                  ///< pipeline rank that holds it
+  bool compute_copy = false;                      ///< has a copy in the compute type
+  bool frozen = false;
+};
+
+struct RankPlan {
+  int rank = 0;  ///< in the world
+  dist::MeshCoordinates place;
+  RankMemory memory;
+};
+
+/// One training of the run: `train`, or a fold.
+struct JobSteps {
+  std::string name;
+  std::size_t training_rows = 0, validation_rows = 0;
+  std::int64_t steps_an_epoch = 0, steps = 0;
+  RateSpan rates;
+};
+
+/// Ranks that train their jobs one after the other on one mesh.
+struct GroupPlan {
+  std::vector<int> ranks;  ///< of the world
+  std::vector<int> jobs;   ///< places in RunPlan::jobs
+  dist::MeshShape shape;
+  int parts = 0;                           ///< packs a step
+  std::vector<models::LayerRange> stages;  ///< [pipeline rank]
+  std::vector<RankPlan> plans;             ///< [rank of the group]; empty if the layout has faults
+};
+
+/// What a run would do, computed from its config, its model's config.json and its table, before any of it is done.
+struct RunPlan {
+  std::string command;  ///< cv or train
+  int num_ranks = 1;
+  std::string model, precision, data;  ///< in words
+  std::string data_source;             ///< where row and token counts come from
+  std::vector<ParameterPlan> parameters;
+  std::vector<std::string> faults;  ///< of the layout: the run would refuse it
+  std::vector<std::string> whole;   ///< large parameters that lie whole on every rank of a tensor axis
+  std::vector<JobSteps> jobs;
+  std::vector<GroupPlan> groups;
+
+  std::int64_t steps() const;  ///< of all jobs
+};
+
+/// Plans `command` ("cv" or "train") on `num_ranks` ranks, in this process alone: no MPI, no device, no weights. Of the
+/// table it needs row lengths, so an unprepared one is tokenized for the moment (prepare_dataset_alone). Throws what
+/// the run would throw at its start, except for faults of the layout, which are part of the plan.
+RunPlan plan_run(const std::string& command, const RunConfig& config, int num_ranks, Console& console);
+
+}  // namespace meshfold::jobs

@@ -1,0 +1,91 @@
+#include "jobs/prepare/dataset_recipe.hpp"
+
+#include <xxhash.h>
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <system_error>
+
+#include "data/dataset_format.hpp"
+#include "data/error.hpp"
+
+namespace meshfold::jobs {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string hex(XXH128_hash_t hash) {
+  char text[33];
+  std::snprintf(text, sizeof text, "%016llx%016llx", static_cast<unsigned long long>(hash.high64),
+                static_cast<unsigned long long>(hash.low64));
+  return text;
+}
+
+std::string content_hash(const TextTable& table, const data::Tokenizer& tokenizer, int max_length) {
+  const std::string_view bytes = table.table().bytes();
+  const std::string key = hex(XXH3_128bits(bytes.data(), bytes.size())) + '\n' + table.roles() + '\n' +
+                          tokenizer.hash() + '\n' + std::to_string(max_length) + '\n' +
+                          std::string(data::kDatasetFormatVersion);
+  return hex(XXH3_128bits(key.data(), key.size()));
+}
+
+fs::path cache_directory(const RunConfig& config) {
+  return config.data.cache.empty() ? fs::path(config.run.directory) / "data" : fs::path(config.data.cache);
+}
+
+}  // namespace
+
+DatasetRecipe::DatasetRecipe(const RunConfig& config, const fs::path& path, TableRole role)
+    : table(path, config, role),
+      tokenizer(data::load_tokenizer(config.model.path)),
+      max_length(config.tokenizer.max_length),
+      hash(content_hash(table, *tokenizer, max_length)),
+      file(cache_directory(config) / (path.stem().string() + "-" + hash.substr(0, 16) + ".h5")) {}
+
+data::DatasetLayout DatasetRecipe::layout(std::uint64_t num_tokens, std::uint64_t num_id_bytes) const {
+  data::DatasetLayout layout;
+  layout.num_samples = table.table().num_rows();
+  layout.views_per_sample = table.num_views();
+  layout.num_tokens = num_tokens;
+  layout.num_id_bytes = num_id_bytes;
+  layout.num_targets = table.num_targets();
+  layout.num_features = table.num_features();
+  layout.has_folds = table.has_folds();
+  layout.has_groups = table.has_groups();
+  layout.num_groups = table.group_names().size();
+  for (const std::string& name : table.group_names()) layout.num_group_bytes += name.size();
+  layout.wide_tokens = tokenizer->vocabulary_size() > 65536;
+  layout.attributes = {{"source_hash", hash},
+                       {"tokenizer", tokenizer->name()},
+                       {"tokenizer_hash", tokenizer->hash()},
+                       {"max_length", std::to_string(max_length)},
+                       {"column_roles", table.roles()},
+                       {"class_names", nlohmann::json(table.class_names()).dump()}};
+  return layout;
+}
+
+bool DatasetRecipe::is_cached(Console& console) const {
+  std::error_code ignored;
+  if (!fs::exists(file, ignored)) return false;
+  std::string problem;
+  try {
+    if (data::Dataset::open(file).source_hash() == hash) return true;
+    problem = file.string() + ": it was made from other data than its name says";
+  } catch (const data::InputError& error) {
+    problem = error.what();
+  } catch (const data::Hdf5Error& error) {
+    problem = error.what();
+  }
+  console.warn("the cached dataset cannot be used and is made again: " + problem);
+  return false;
+}
+
+data::Dataset::Read read_mode(const RunConfig& config) {
+  return config.data.read == "memory" ? data::Dataset::Read::kMemory : data::Dataset::Read::kMapped;
+}
+
+std::vector<std::string> class_names_of(const data::Dataset& dataset) {
+  return nlohmann::json::parse(dataset.attributes().at("class_names")).get<std::vector<std::string>>();
+}
+
+}  // namespace meshfold::jobs

@@ -1,0 +1,17 @@
+#pragma once
+
+#include <filesystem>
+
+#include "jobs/prepare/dataset_cache.hpp"
+#include "jobs/report/console.hpp"
+#include "jobs/run_config.hpp"
+
+namespace meshfold::jobs {
+
+/// The dataset that prepare_dataset() would give, without MPI and without a trace: opened from the cache if it is
+/// there, else made by this process alone in a temporary file that has no name any more on return. Throws as
+/// prepare_dataset().
+PreparedDataset prepare_dataset_alone(const RunConfig& config, const std::filesystem::path& table, TableRole role,
+                                      Console& console);
+
+}  // namespace meshfold::jobs
