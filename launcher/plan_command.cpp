@@ -4,6 +4,7 @@
 #include <charconv>
 #include <string>
 
+#include "jobs/plan/render_json.hpp"
 #include "jobs/plan/render_text.hpp"
 #include "jobs/plan/run_plan.hpp"
 #include "launcher/options.hpp"
@@ -54,7 +55,11 @@ jobs::ExitCode run_plan_command(const CommandLine& line, jobs::Console& console)
   }
   const jobs::RunConfig config = read_config(inner, ranks, RunDirectory::kOptional);
   const jobs::RunPlan plan = jobs::plan_run(inner.command->name, config, ranks, console);
-  jobs::print_plan(plan, console);
+  if (line.format == "json") {
+    console.say(jobs::plan_as_json(plan));
+  } else {
+    jobs::print_plan(plan, console);
+  }
   return plan.faults.empty() ? jobs::ExitCode::kDone : jobs::ExitCode::kConfig;
 }
 

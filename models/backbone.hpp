@@ -55,6 +55,8 @@ class Backbone {
   virtual BackboneShape shape() const = 0;
   /// Of LayerStream::relative for a pack; empty in models without it.
   virtual std::vector<std::int64_t> relative_shape(const PackedInput&) const { return {}; }
+  /// How many projections of the relative embeddings a layer makes, each as wide as the hidden state.
+  virtual std::int64_t num_position_projections() const { return 0; }
   /// How its parameters lie on a tensor axis by default; none: it knows no tensor axis.
   virtual std::vector<LayoutRule> layout() const { return {}; }
   virtual PoolerConfig pooler() const = 0;

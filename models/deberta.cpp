@@ -64,6 +64,9 @@ class DebertaBackbone final : public Backbone {
     if (!config_.attention.has_positions()) return {};
     return {slot_rows(input).count, config_.hidden_size};
   }
+  std::int64_t num_position_projections() const override {
+    return (config_.attention.position_to_content ? 1 : 0) + (config_.attention.content_to_position ? 1 : 0);
+  }
   std::string description() const override { return "DeBERTa, " + shape_in_words(shape()); }
 
  private:

@@ -15,12 +15,19 @@ struct RankMemory {
   std::int64_t gradients = 0;           ///< one fp32 set
   std::int64_t deterministic_sets = 0;  ///< further sets, which deterministic sums of packs need
   std::int64_t optimizer = 0;           ///< states of the elements that the rank updates
+  std::int64_t activations = 0;         ///< kept for backward, at the most costly moment of all steps
+  std::int64_t working = 0;             ///< of the block that is computed at that moment
 
-  std::int64_t total() const { return weights + compute_copies + gradients + deterministic_sets + optimizer; }
+  std::int64_t total() const {
+    return weights + compute_copies + gradients + deterministic_sets + optimizer + activations + working;
+  }
 };
 
 /// What a rank keeps from step to step. `store`: its parameters, allocated on any device. `packs`: of a rank and step.
 RankMemory kept_memory(const models::ParameterStore& store, const RunConfig& config, const dist::MeshShape& shape,
                        int data_rank, int packs);
+
+/// Bytes of the tensors in a checkpoint: values and optimizer states, each element of the model once.
+std::int64_t checkpoint_bytes(const models::ParameterStore& whole_model, const OptimizerConfig& optimizer);
 
 }  // namespace meshfold::jobs

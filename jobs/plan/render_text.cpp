@@ -167,21 +167,31 @@ void print_layout(const RunPlan& plan, Console& console) {
   }
 }
 
-void print_memory(const RunPlan& plan, Console& console) {
-  std::vector<Row> rows;
+std::string place_in_words(const dist::MeshCoordinates& place) {
+  return std::to_string(place.data) + " " + std::to_string(place.pipeline) + " " + std::to_string(place.tensor);
+}
+
+void print_ranks(const RunPlan& plan, Console& console) {
+  std::vector<Row> memory_rows, traffic_rows;
   for (const GroupPlan& group : plan.groups) {
+    const auto a_step = [&](std::int64_t bytes) { return mebibytes(bytes / std::max<std::int64_t>(1, group.steps)); };
     for (const RankPlan& rank : group.plans) {
       const RankMemory& memory = rank.memory;
-      rows.push_back({std::to_string(rank.rank),
-                      std::to_string(rank.place.data) + " " + std::to_string(rank.place.pipeline) + " " +
-                          std::to_string(rank.place.tensor),
-                      mebibytes(memory.weights), mebibytes(memory.compute_copies), mebibytes(memory.gradients),
-                      mebibytes(memory.deterministic_sets), mebibytes(memory.optimizer), mebibytes(memory.total())});
+      memory_rows.push_back({std::to_string(rank.rank), place_in_words(rank.place), mebibytes(memory.weights),
+                             mebibytes(memory.compute_copies), mebibytes(memory.gradients),
+                             mebibytes(memory.deterministic_sets), mebibytes(memory.optimizer),
+                             mebibytes(memory.activations), mebibytes(memory.working), mebibytes(memory.total())});
+      traffic_rows.push_back({std::to_string(rank.rank), place_in_words(rank.place), a_step(rank.sent.data),
+                              a_step(rank.sent.pipeline), a_step(rank.sent.tensor)});
     }
   }
-  console.say("memory of a rank, MiB of tensors");
-  console.grid({"rank", "place", "weights", "compute copies", "gradients", "deterministic sets", "optimizer", "in all"},
-               rows);
+  console.say("memory of a rank, MiB of tensors (place: data pipeline tensor)");
+  console.grid({"rank", "place", "weights", "compute copies", "gradients", "deterministic sets", "optimizer",
+                "activations", "working", "in all"},
+               memory_rows);
+  console.say("sent by a rank in a step, MiB, mean of all steps");
+  console.grid({"rank", "place", "data", "pipeline", "tensor"}, traffic_rows);
+  console.say("checkpoint: " + mebibytes(plan.checkpoint_bytes) + " MiB of tensors");
 }
 
 void print_steps(const RunPlan& plan, Console& console) {
@@ -207,7 +217,7 @@ void print_plan(const RunPlan& plan, Console& console) {
   for (const GroupPlan& group : plan.groups) print_mesh(plan, group, console);
   print_parameters(plan, console);
   print_layout(plan, console);
-  if (plan.faults.empty()) print_memory(plan, console);
+  if (plan.faults.empty()) print_ranks(plan, console);
   print_steps(plan, console);
 }
 

@@ -2,16 +2,20 @@
 
 #include <algorithm>
 #include <memory>
+#include <span>
 #include <utility>
 
 #include "jobs/cv/job_setup.hpp"
 #include "jobs/cv/run_outcome.hpp"
 #include "jobs/cv/startup_facts.hpp"
+#include "jobs/plan/activation_plan.hpp"
 #include "jobs/plan/job_plans.hpp"
+#include "jobs/plan/rank_geometry.hpp"
+#include "jobs/plan/step_shapes.hpp"
 #include "jobs/prepare/lone_dataset.hpp"
 #include "jobs/train/trainer.hpp"
 #include "models/model_outline.hpp"
-#include "models/ops/instruction_set.hpp"
+#include "models/parameter_blocks.hpp"
 
 namespace meshfold::jobs {
 namespace {
@@ -68,23 +72,78 @@ void plan_parameters(const models::ModelOutline& outline, const RunConfig& confi
   }
 }
 
-/// Memory of every rank of a group.
-void plan_ranks(const models::ModelOutline& outline, const RunConfig& config, GroupPlan& group) {
-  const dist::MeshShape& shape = group.shape;
-  std::vector<std::unique_ptr<models::Model>> parts;  // [pipeline rank, tensor rank]
-  for (int i = 0; i < shape.pipeline * shape.tensor; ++i) {
-    parts.push_back(part_of(outline, config, shape, i / shape.tensor, i % shape.tensor));
+/// Memory and traffic of every rank of a group, over all steps of its jobs.
+class GroupPlanner {
+ public:
+  GroupPlanner(const models::ModelOutline& outline, const RunConfig& config, GroupPlan& group)
+      : outline_(outline),
+        config_(config),
+        group_(group),
+        schedule_(make_pipeline_schedule(
+            group.shape.pipeline > 1 ? config.pipeline.schedule : ScheduleName::kOneForwardOneBackward,
+            group.shape.pipeline, packs_of_rank())) {}
+
+  void keep_state() {
+    const dist::MeshShape& shape = group_.shape;
+    for (int i = 0; i < shape.pipeline * shape.tensor; ++i) {
+      parts_.push_back(part_of(outline_, config_, shape, i / shape.tensor, i % shape.tensor));
+    }
+    for (int rank = 0; rank < shape.size(); ++rank) {
+      RankPlan plan;
+      plan.rank = group_.ranks[static_cast<std::size_t>(rank)];
+      plan.place = dist::coordinates_of(rank, shape);
+      const models::ParameterStore& store = store_of(plan.place);
+      plan.memory = kept_memory(store, config_, shape, plan.place.data, packs_of_rank());
+      geometry_.push_back(geometry_of(outline_, config_, shape, plan.place, store, packs_of_rank()));
+      in_every_step_.push_back(exchange_traffic(geometry_.back(), store, config_, blocks_of_model(plan.place.tensor)));
+      group_.plans.push_back(plan);
+    }
   }
-  for (int rank = 0; rank < shape.size(); ++rank) {
-    RankPlan plan;
-    plan.rank = group.ranks[static_cast<std::size_t>(rank)];
-    plan.place = dist::coordinates_of(rank, shape);
-    const auto& part = parts[static_cast<std::size_t>(plan.place.pipeline * shape.tensor + plan.place.tensor)];
-    plan.memory =
-        kept_memory(std::as_const(*part).parameters(), config, shape, plan.place.data, group.parts / shape.data);
-    group.plans.push_back(plan);
+
+  void run(const JobPlan& job, const data::Dataset& dataset) {
+    for_each_step(config_, job, dataset, outline_.backbone(), group_.parts, [&](std::span<const PackShape> packs) {
+      ++group_.steps;
+      for (std::size_t rank = 0; rank < group_.plans.size(); ++rank) take_step(rank, packs);
+    });
   }
-}
+
+ private:
+  int packs_of_rank() const { return group_.parts / group_.shape.data; }
+
+  const models::ParameterStore& store_of(const dist::MeshCoordinates& place) const {
+    const auto part = static_cast<std::size_t>(place.pipeline * group_.shape.tensor + place.tensor);
+    return std::as_const(*parts_[part]).parameters();
+  }
+
+  std::int64_t blocks_of_model(int tensor_rank) const {
+    std::size_t blocks = 0;
+    for (int stage = 0; stage < group_.shape.pipeline; ++stage) {
+      blocks += models::parameter_blocks(store_of({0, stage, tensor_rank})).size();
+    }
+    return static_cast<std::int64_t>(blocks);
+  }
+
+  void take_step(std::size_t rank, std::span<const PackShape> packs) {
+    RankPlan& plan = group_.plans[rank];
+    const auto count = static_cast<std::size_t>(packs_of_rank());
+    const auto own = packs.subspan(static_cast<std::size_t>(plan.place.data) * count, count);
+    plan.sent += in_every_step_[rank];
+    for (const PackShape& pack : own) plan.sent += pack_traffic(geometry_[rank], pack);
+    const StepPeak peak = step_peak(geometry_[rank], schedule_, own);
+    if (peak.total() > plan.memory.activations + plan.memory.working) {
+      plan.memory.activations = peak.activations;
+      plan.memory.working = peak.working;
+    }
+  }
+
+  const models::ModelOutline& outline_;
+  const RunConfig& config_;
+  GroupPlan& group_;
+  PipelineSchedule schedule_;
+  std::vector<std::unique_ptr<models::Model>> parts_;  ///< [pipeline rank, tensor rank]
+  std::vector<RankGeometry> geometry_;                 ///< [rank]
+  std::vector<RankTraffic> in_every_step_;             ///< [rank]
+};
 
 }  // namespace
 
@@ -123,7 +182,12 @@ RunPlan plan_run(const std::string& command, const RunConfig& config, int num_ra
   }
   plan_parameters(outline, config, plan.groups.front().shape, plan.groups.front().stages, plan);
   if (!plan.faults.empty()) return plan;
-  for (GroupPlan& group : plan.groups) plan_ranks(outline, config, group);
+  plan.checkpoint_bytes = checkpoint_bytes(std::as_const(*whole).declaration(), config.optimizer);
+  for (GroupPlan& group : plan.groups) {
+    GroupPlanner planner(outline, config, group);
+    planner.keep_state();
+    for (const int job : group.jobs) planner.run(planned.jobs[static_cast<std::size_t>(job)], prepared.dataset);
+  }
   return plan;
 }
 

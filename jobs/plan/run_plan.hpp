@@ -6,6 +6,7 @@
 
 #include "dist/mesh.hpp"
 #include "jobs/plan/memory_plan.hpp"
+#include "jobs/plan/traffic_plan.hpp"
 #include "jobs/report/console.hpp"
 #include "jobs/run_config.hpp"
 #include "jobs/train/schedule.hpp"
@@ -29,6 +30,7 @@ struct RankPlan {
   int rank = 0;  ///< in the world
   dist::MeshCoordinates place;
   RankMemory memory;
+  RankTraffic sent;  ///< in all steps of the group's jobs
 };
 
 /// One training of the run: `train`, or a fold.
@@ -45,6 +47,7 @@ struct GroupPlan {
   std::vector<int> jobs;   ///< places in RunPlan::jobs
   dist::MeshShape shape;
   int parts = 0;                           ///< packs a step
+  std::int64_t steps = 0;                  ///< of its jobs together
   std::vector<models::LayerRange> stages;  ///< [pipeline rank]
   std::vector<RankPlan> plans;             ///< [rank of the group]; empty if the layout has faults
 };
@@ -60,6 +63,7 @@ struct RunPlan {
   std::vector<std::string> whole;   ///< large parameters that lie whole on every rank of a tensor axis
   std::vector<JobSteps> jobs;
   std::vector<GroupPlan> groups;
+  std::int64_t checkpoint_bytes = 0;  ///< of the tensors in one checkpoint of a job
 
   std::int64_t steps() const;  ///< of all jobs
 };
