@@ -31,7 +31,7 @@ struct ForwardKernel {
       for (std::int64_t i = 0; i < rows.width; ++i) z[i] = static_cast<T>(static_cast<float>(sums[i]) + bias[i]);
       if constexpr (kActivation != Activation::kNone) {
         for (std::int64_t i = 0; i < rows.width; ++i)
-          y[i] = static_cast<T>(value_of<kActivation>(static_cast<float>(z[i])));
+          y[i] = static_cast<T>(value_of<kActivation, T>(static_cast<float>(z[i])));
       }
     }
   }
@@ -56,7 +56,7 @@ struct BackwardKernel {
       for (std::int64_t i = 0; i < rows.width; ++i) {
         float gradient = static_cast<float>(dy[i]);
         if constexpr (kActivation != Activation::kNone) {
-          gradient *= slope_of<kActivation>(static_cast<float>(z[i]));
+          gradient *= slope_of<kActivation, T>(static_cast<float>(z[i]));
           dz[i] = static_cast<T>(gradient);
         }
         sum[i] += gradient;
@@ -79,8 +79,8 @@ struct SlopeKernel {
   [[gnu::always_inline]] static void run(const SlopeRows<T>& rows, std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin * rows.width; i < end * rows.width; ++i) {
       const float z = static_cast<float>(rows.z[i]);
-      rows.y[i] = static_cast<T>(value_of<kActivation>(z));
-      rows.gradient[i] = static_cast<T>(static_cast<float>(rows.gradient[i]) * slope_of<kActivation>(z));
+      rows.y[i] = static_cast<T>(value_of<kActivation, T>(z));
+      rows.gradient[i] = static_cast<T>(static_cast<float>(rows.gradient[i]) * slope_of<kActivation, T>(z));
     }
   }
 };

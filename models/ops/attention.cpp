@@ -11,6 +11,7 @@
 #include <cstring>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 
 #include "models/ops/aligned_buffer.hpp"
 #include "models/ops/aten/attention.hpp"
@@ -20,6 +21,7 @@
 #include "models/ops/instruction_set.hpp"
 #include "models/ops/matmul.hpp"
 #include "models/ops/relative_slots.hpp"
+#include "models/ops/small_products_bf16.hpp"
 #include "models/ops/softmax_rows.hpp"
 
 namespace meshfold::models::ops {
@@ -43,22 +45,32 @@ struct Task {
   std::uint32_t philox_row;
 };
 
-/// Scratch of one thread, for the longest input: matrices [L, D] (or [D, P]) and strips [B, P].
+/// What a task needs at once.
+struct Needs {
+  int matrices, strips, panels;
+};
+
+/// Scratch of one thread, for the longest input: matrices [L, D] (or [D, P]), strips [B, P], and rows of a head packed
+/// for bf16 products.
 class Scratch {
  public:
-  Scratch(std::int64_t longest, const Shape& shape, int num_matrices, int num_strips)
+  Scratch(std::int64_t longest, const Shape& shape, const Needs& needs)
       : matrix_elements_(padded_columns(longest) * shape.padded_head_width()),
         strip_elements_(kStripQueries * padded_columns(longest)),
-        num_matrices_(num_matrices),
-        data_(num_matrices * matrix_elements_ + num_strips * strip_elements_) {}
+        panel_elements_(kernels::packed_elements(longest, shape.head_width)),
+        num_matrices_(needs.matrices),
+        data_(needs.matrices * matrix_elements_ + needs.strips * strip_elements_),
+        panels_(needs.panels * panel_elements_) {}
 
   float* matrix(int i) { return data_.data() + i * matrix_elements_; }
   float* strip(int i) { return data_.data() + num_matrices_ * matrix_elements_ + i * strip_elements_; }
+  std::uint32_t* panels(int i) { return panels_.data() + i * panel_elements_; }
 
  private:
-  std::int64_t matrix_elements_, strip_elements_;
+  std::int64_t matrix_elements_, strip_elements_, panel_elements_;
   int num_matrices_;
   AlignedBuffer<float> data_;
+  AlignedBuffer<std::uint32_t> panels_;
 };
 
 /// A head's columns of one input: rows of `stride` elements.
@@ -158,10 +170,10 @@ Shape shape_of(const at::Tensor& qkv, std::int64_t num_heads) {
 
 /// work(task, scratch) for every input and head, in parallel.
 template <typename Work>
-void for_each_task(const PackedInput& input, const Shape& shape, int num_matrices, int num_strips, const Work& work) {
+void for_each_task(const PackedInput& input, const Shape& shape, const Needs& needs, const Work& work) {
   const std::int64_t longest = longest_input(input);
   at::parallel_for(0, input.num_inputs() * shape.num_heads, 1, [&](std::int64_t begin, std::int64_t end) {
-    Scratch scratch(longest, shape, num_matrices, num_strips);
+    Scratch scratch(longest, shape, needs);
     for (std::int64_t i = begin; i < end; ++i) {
       const std::int64_t s = i / shape.num_heads;
       const std::int64_t first = input.cu_seqlens[s], length = input.cu_seqlens[s + 1] - first;
@@ -187,6 +199,52 @@ HeadRows<T> some(HeadRows<T> rows, std::int64_t first, std::int64_t count) {
   return rows;
 }
 
+/// Whether products of a head's rows take them as bf16.
+template <typename T>
+bool multiplies_rows(const Shape& shape) {
+  return std::is_same_v<T, at::BFloat16> && has_avx512_bf16() && shape.head_width % 2 == 0;
+}
+
+/// The right operand of products rows x columns^T over a head's width: what all queries of a task meet.
+template <typename T>
+class Columns {
+ public:
+  /// `panels` for bf16 products, `transposed` [D, P] for others.
+  Columns(const HeadRows<const T>& rows, const Task& task, const Shape& shape, std::uint32_t* panels, float* transposed)
+      : task_(task), shape_(shape), panels_(panels), transposed_(transposed) {
+    if constexpr (std::is_same_v<T, at::BFloat16>) {
+      if (multiplies_rows<T>(shape)) {
+        kernels::pack_bf16_rows(task.length, shape.head_width, {rows.data, rows.stride}, panels);
+        return;
+      }
+    }
+    run_kernel<GatherTransposedKernel>(rows, task.stride, transposed);
+  }
+
+  /// c [count, P] = scale x the rows first .. times the columns. `gathered` [L, D] holds the same rows in fp32, scaled;
+  /// it is not read by bf16 products.
+  void multiply(const HeadRows<const T>& rows, const float* gathered, float scale, std::int64_t first,
+                std::int64_t count, float* c) const {
+    const std::int64_t P = task_.stride, D = shape_.padded_head_width();
+    if constexpr (std::is_same_v<T, at::BFloat16>) {
+      if (multiplies_rows<T>(shape_)) {
+        kernels::multiply_packed_rows(count, task_.length, shape_.head_width, scale,
+                                      {rows.data + first * rows.stride, rows.stride}, panels_, c, P);
+        for (std::int64_t q = 0; q < count; ++q) std::fill(c + q * P + task_.length, c + (q + 1) * P, 0.0F);
+        return;
+      }
+    }
+    multiply_small(Transpose::kNo, Transpose::kNo, count, P, shape_.head_width, 1.0F, gathered + first * D, D,
+                   transposed_, P, c, P);
+  }
+
+ private:
+  const Task& task_;
+  const Shape& shape_;
+  std::uint32_t* panels_;
+  float* transposed_;
+};
+
 /// multipliers [count, P] of the queries from `first` on; null without dropout.
 const float* draw(const Dropout& dropout, const Task& task, std::int64_t first, std::int64_t count, float* out) {
   if (!dropout.active()) return nullptr;
@@ -201,18 +259,19 @@ void forward_typed(const at::Tensor& qkv, const Shape& shape, const Dropout& dro
   const T* source = qkv.const_data_ptr<T>();
   T* output = result.output.mutable_data_ptr<T>();
   float* log_sum_exp = result.log_sum_exp.mutable_data_ptr<float>();
-  for_each_task(input, shape, 4, 2, [&](const Task& task, Scratch& scratch) {
-    float *q = scratch.matrix(0), *k_transposed = scratch.matrix(1), *v = scratch.matrix(2), *o = scratch.matrix(3);
-    float* scores = scratch.strip(0);
+  const bool rows_as_they_are = multiplies_rows<T>(shape);
+  const Needs needs{.matrices = 4, .strips = 2, .panels = rows_as_they_are ? 1 : 0};
+  for_each_task(input, shape, needs, [&](const Task& task, Scratch& scratch) {
+    float *q = scratch.matrix(0), *v = scratch.matrix(2), *o = scratch.matrix(3), *scores = scratch.strip(0);
     const std::int64_t L = task.length, P = task.stride, D = shape.padded_head_width();
-    run_kernel<GatherKernel>(head_rows(source, shape, task, 0, 3), shape.scale, q);
-    run_kernel<GatherTransposedKernel>(head_rows(source, shape, task, 1, 3), P, k_transposed);
+    const HeadRows<const T> queries = head_rows(source, shape, task, 0, 3);
+    if (!rows_as_they_are) run_kernel<GatherKernel>(queries, shape.scale, q);
+    const Columns<T> keys(head_rows(source, shape, task, 1, 3), task, shape, scratch.panels(0), scratch.matrix(1));
     run_kernel<GatherKernel>(head_rows(source, shape, task, 2, 3), 1.0F, v);
     float* statistics = log_sum_exp + task.head * shape.tokens + task.first;
     for (std::int64_t first = 0; first < L; first += kStripQueries) {
       const std::int64_t count = std::min(kStripQueries, L - first);
-      multiply_small(Transpose::kNo, Transpose::kNo, count, P, shape.head_width, 1.0F, q + first * D, D, k_transposed,
-                     P, scores, P);
+      keys.multiply(queries, q, shape.scale, first, count, scores);
       const Strip strip{scores, draw(dropout, task, first, count, scratch.strip(1)), count, L, P};
       run_kernel<SoftmaxKernel>(strip, statistics + first);
       multiply_small(Transpose::kNo, Transpose::kNo, count, D, L, 1.0F, scores, P, v, D, o + first * D, D);
@@ -227,24 +286,26 @@ void backward_typed(const at::Tensor& dy, const at::Tensor& qkv, const at::Tenso
   const T *source = qkv.const_data_ptr<T>(), *output_gradient = dy.const_data_ptr<T>();
   const float* all_statistics = log_sum_exp.const_data_ptr<float>();
   T* target = gradient.mutable_data_ptr<T>();
-  for_each_task(input, shape, 8, 3, [&](const Task& task, Scratch& scratch) {
-    float *q = scratch.matrix(0), *k = scratch.matrix(1), *k_transposed = scratch.matrix(2),
-          *v_transposed = scratch.matrix(3), *go = scratch.matrix(4), *gq = scratch.matrix(5), *gk = scratch.matrix(6),
-          *gv = scratch.matrix(7);
+  const Needs needs{.matrices = 8, .strips = 3, .panels = multiplies_rows<T>(shape) ? 2 : 0};
+  for_each_task(input, shape, needs, [&](const Task& task, Scratch& scratch) {
+    float *q = scratch.matrix(0), *k = scratch.matrix(1), *go = scratch.matrix(4), *gq = scratch.matrix(5),
+          *gk = scratch.matrix(6), *gv = scratch.matrix(7);
     float *scores = scratch.strip(0), *weights = scratch.strip(1), *gs = scratch.strip(2);
-    const std::int64_t L = task.length, P = task.stride, W = shape.head_width, D = shape.padded_head_width();
-    run_kernel<GatherKernel>(head_rows(source, shape, task, 0, 3), shape.scale, q);
+    const std::int64_t L = task.length, P = task.stride, D = shape.padded_head_width();
+    const HeadRows<const T> queries = head_rows(source, shape, task, 0, 3),
+                            output_rows = head_rows(output_gradient, shape, task, 0, 1);
+    run_kernel<GatherKernel>(queries, shape.scale, q);
     run_kernel<GatherKernel>(head_rows(source, shape, task, 1, 3), 1.0F, k);
-    run_kernel<GatherTransposedKernel>(head_rows(source, shape, task, 1, 3), P, k_transposed);
-    run_kernel<GatherTransposedKernel>(head_rows(source, shape, task, 2, 3), P, v_transposed);
-    run_kernel<GatherKernel>(head_rows(output_gradient, shape, task, 0, 1), 1.0F, go);
+    run_kernel<GatherKernel>(output_rows, 1.0F, go);
+    const Columns<T> keys(head_rows(source, shape, task, 1, 3), task, shape, scratch.panels(0), scratch.matrix(2));
+    const Columns<T> values(head_rows(source, shape, task, 2, 3), task, shape, scratch.panels(1), scratch.matrix(3));
     const float* const statistics = all_statistics + task.head * shape.tokens + task.first;
     for (std::int64_t first = 0; first < L; first += kStripQueries) {
       const std::int64_t count = std::min(kStripQueries, L - first);
       const auto multiply_or_add = first == 0 ? multiply_small : multiply_add_small;
       const float *q_strip = q + first * D, *go_strip = go + first * D;
-      multiply_small(Transpose::kNo, Transpose::kNo, count, P, W, 1.0F, q_strip, D, k_transposed, P, scores, P);
-      multiply_small(Transpose::kNo, Transpose::kNo, count, P, W, 1.0F, go_strip, D, v_transposed, P, gs, P);
+      keys.multiply(queries, q, shape.scale, first, count, scores);
+      values.multiply(output_rows, go, 1.0F, first, count, gs);
       const Strip strip{scores, draw(dropout, task, first, count, weights), count, L, P};
       run_kernel<SoftmaxGradientKernel>(strip, statistics + first, gs, weights);
       multiply_or_add(Transpose::kYes, Transpose::kNo, L, D, count, 1.0F, weights, P, go_strip, D, gv, D);

@@ -84,6 +84,15 @@ MESHFOLD_TARGET_AVX512_BF16 void load_row(const at::BFloat16* in, std::int64_t c
   }
 }
 
+/// To values that bf16 holds.
+MESHFOLD_TARGET_AVX512_BF16 void round_row(float* values) {
+  for (std::int64_t i = 0; i < kPanelColumns; i += 16) {
+    const auto rounded = reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(_mm512_load_ps(values + i)));
+    const __m512i lanes = _mm512_maskz_cvtepu16_epi32(0xFFFF, rounded);
+    _mm512_store_si512(values + i, _mm512_maskz_slli_epi32(0xFFFF, lanes, 16));
+  }
+}
+
 void store_row(const float* values, std::int64_t count, float* out) {
   std::memcpy(out, values, static_cast<std::size_t>(count) * sizeof(float));
 }
@@ -112,10 +121,8 @@ struct StoreActivated {
     const std::int64_t place = row * stride + column;
     if constexpr (kActivation != Activation::kNone) {
       if (z) store_row(sums, count, z + place);
-      // From the rounded value, as backward will see it.
-      for (std::int64_t i = 0; i < kPanelColumns; ++i) {
-        sums[i] = value_of<kActivation>(static_cast<float>(static_cast<at::BFloat16>(sums[i])));
-      }
+      round_row(sums);  // as backward will see it
+      for (std::int64_t i = 0; i < kPanelColumns; ++i) sums[i] = value_of<kActivation, at::BFloat16>(sums[i]);
     }
     store_row(sums, count, y + place);
   }
@@ -137,8 +144,8 @@ struct StoreSloped {
     alignas(64) float inputs[kPanelColumns], values[kPanelColumns];
     load_row(z + place, count, inputs);
     for (std::int64_t i = 0; i < kPanelColumns; ++i) {
-      values[i] = value_of<kActivation>(inputs[i]);
-      sums[i] *= slope_of<kActivation>(inputs[i]);
+      values[i] = value_of<kActivation, at::BFloat16>(inputs[i]);
+      sums[i] *= slope_of<kActivation, at::BFloat16>(inputs[i]);
     }
     store_row(sums, count, dz + place);
     store_row(values, count, y + place);

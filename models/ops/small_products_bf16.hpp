@@ -16,6 +16,14 @@ struct Bf16Rows {
   Bf16Rows from(std::int64_t row) const { return {data + row * stride, stride}; }
 };
 
+/// B^T in panels (bf16_panels.hpp), for many products with it; b [n, k], k even. `panels` is aligned to a cache line
+/// and has packed_elements(n, k).
+void pack_bf16_rows(std::int64_t n, std::int64_t k, Bf16Rows b, std::uint32_t* panels);
+std::int64_t packed_elements(std::int64_t n, std::int64_t k);
+/// As multiply_bf16_rows.
+void multiply_packed_rows(std::int64_t m, std::int64_t n, std::int64_t k, float alpha, Bf16Rows a,
+                          const std::uint32_t* panels, float* c, std::int64_t ldc);
+
 /// C[m, n] = alpha A B^T; a [m, k], b [n, k], k even; c in rows of `ldc`.
 void multiply_bf16_rows(std::int64_t m, std::int64_t n, std::int64_t k, float alpha, Bf16Rows a, Bf16Rows b, float* c,
                         std::int64_t ldc);

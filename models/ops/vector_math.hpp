@@ -47,6 +47,44 @@ inline constexpr std::int64_t kLanes = 8;
   return x < 0.0F ? half_tail : 1.0F - half_tail;
 }
 
+/// Of the normal distribution beyond a >= 0, without a division. From a = 6 on both keep their values there.
+struct NormalTail {
+  float probability;  ///< Q(a) = 1 - Phi(a), relative error below 1e-5
+  float slope;        ///< Q(a) - a phi(a), the derivative of a Q(a), absolute error below 5e-6
+};
+
+/// Polynomials in a on [0, 6] by reweighted least squares, for log2 Q(a) and 1 - a phi(a) / Q(a), which are smooth, and
+/// in r on [-1/2, 1/2] for 2^r.
+[[gnu::always_inline]] inline NormalTail normal_tail(float a) {
+  a = a < 6.0F ? a : 6.0F;
+  float exponent = -1.8348464e-6F;
+  exponent = exponent * a + 6.1598977e-5F;
+  exponent = exponent * a - 9.3053002e-4F;
+  exponent = exponent * a + 8.5079102e-3F;
+  exponent = exponent * a - 5.3960104e-2F;
+  exponent = exponent * a - 4.5846435e-1F;
+  exponent = exponent * a - 1.15125108F;
+  exponent = exponent * a - 0.99999529F;
+  constexpr float kRoundToInteger = 12582912.0F;  // 1.5 * 2^23, as in exp_approximate
+  const float shifted = exponent + kRoundToInteger;
+  const float r = exponent - (shifted - kRoundToInteger);
+  float mantissa = 9.5699830e-3F;
+  mantissa = mantissa * r + 5.5917721e-2F;
+  mantissa = mantissa * r + 2.4024738e-1F;
+  mantissa = mantissa * r + 6.9312185e-1F;
+  mantissa = mantissa * r + 9.9999928e-1F;
+  const float probability =
+      std::bit_cast<float>(std::bit_cast<std::uint32_t>(mantissa) + (std::bit_cast<std::uint32_t>(shifted) << 23));
+  float ratio = 1.4772461e-4F;
+  ratio = ratio * a - 2.7306750e-3F;
+  ratio = ratio * a + 2.2548031e-2F;
+  ratio = ratio * a - 1.11198246e-1F;
+  ratio = ratio * a - 6.3595462e-1F;
+  ratio = ratio * a - 7.9794180e-1F;
+  ratio = ratio * a + 9.9999648e-1F;
+  return {probability, probability * ratio};
+}
+
 [[gnu::always_inline]] inline float largest_of(const float* a, std::int64_t padded) {
   typedef float Vector __attribute__((vector_size(kLanes * sizeof(float))));
   Vector largest;

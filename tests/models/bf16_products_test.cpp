@@ -5,11 +5,13 @@
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <vector>
 
 #include "models/ops/activation.hpp"
 #include "models/ops/instruction_set.hpp"
 #include "models/ops/reference.hpp"
+#include "models/ops/vector_math.hpp"
 
 namespace meshfold::models::ops {
 namespace {
@@ -60,6 +62,17 @@ TEST_F(Bf16Products, OfInputGradientsAreThoseOfFp64) {
     expect_product(dx, dy, weight, at::zeros({1, 1}));
     EXPECT_TRUE(at::equal(rounded, dx.to(at::kBFloat16))) << "bf16 is not fp32 rounded to nearest even";
   }
+}
+
+TEST(NormalTail, HasTheValueAndSlopeThatErfcGives) {
+  for (double a = 0.0; a < 6.0; a += 1.0 / 1024) {
+    const NormalTail tail = normal_tail(static_cast<float>(a));
+    const double expected = 0.5 * std::erfc(a * std::sqrt(0.5));
+    const double density = std::exp(-0.5 * a * a) * 0.3989422804014327;
+    ASSERT_NEAR(tail.probability, expected, 1e-5 * expected) << a;
+    ASSERT_NEAR(tail.slope, expected - a * density, 5e-6) << a;
+  }
+  EXPECT_LT(normal_tail(1e30F).probability, 1.1e-9F);
 }
 
 TEST_F(Bf16Products, OfInputGradientsGoThroughAnActivationThatIsMadeAgain) {
