@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "dist/group_maker.hpp"
 #include "dist/process_group.hpp"
 
 namespace meshfold::dist {
@@ -39,12 +40,16 @@ class Mesh {
   explicit Mesh(std::string name = "single");
   /// Collective over `communicator`, which is kept for the mesh's lifetime. Throws invalid_argument if the shape's
   /// product is not the communicator's size. Sub-communicators are made by their members only.
+  /// `groups` makes the axes' groups; that of all ranks is for control, and host tensors only.
   Mesh(std::shared_ptr<Communicator> communicator, MeshShape shape, std::string name,
-       CallChecks checks = CallChecks::kOff);
+       CallChecks checks = CallChecks::kOff, const GroupMaker& groups = host_groups());
 
   const MeshShape& shape() const { return shape_; }
   const MeshCoordinates& coordinates() const { return coordinates_; }
   const std::string& name() const { return name_; }
+
+  /// Where this rank's tensors lie that the axes exchange.
+  c10::Device device() const { return device_; }
 
   ProcessGroup& all() const { return *all_; }
   ProcessGroup& data() const { return *data_; }
@@ -55,6 +60,7 @@ class Mesh {
   std::string name_;
   MeshShape shape_;
   MeshCoordinates coordinates_;
+  c10::Device device_ = host_groups().device();
   std::shared_ptr<ProcessGroup> all_, data_, pipeline_, tensor_;
 };
 

@@ -32,6 +32,7 @@ ExitCode exit_code_of(const std::exception& error) {
   if (dynamic_cast<const StorageError*>(&error)) return ExitCode::kStorage;
   if (dynamic_cast<const dist::PeerLost*>(&error)) return ExitCode::kPeerLost;
   if (dynamic_cast<const dist::MpiError*>(&error)) return ExitCode::kPeerLost;
+  if (dynamic_cast<const dist::NcclError*>(&error)) return ExitCode::kPeerLost;
   if (dynamic_cast<const BadNumbersError*>(&error)) return ExitCode::kBadNumbers;
   return ExitCode::kInternal;
 }

@@ -30,12 +30,14 @@ enum class FoldStrategy {
   kMultilabelStratifiedGroup
 };
 enum class Select { kBest, kLast };
+enum class DeviceChoice { kAuto, kCpu, kCuda };
 enum class PredictOutput { kLogits, kProbability, kValue };
 enum class EmptyText { kError, kKeep };
 
 struct RunSection {
   std::string directory;  ///< --run
   std::uint32_t seed = 42;
+  DeviceChoice device = DeviceChoice::kAuto;
   int threads = 0;           ///< per rank; 0: cores this rank may use / local ranks
   double deadline_s = 600;   ///< longest wait on a peer
   double heartbeat_s = 20;   ///< silence of a rank that ends the run; 0: not watched

@@ -7,11 +7,13 @@
 #include "dist/agreement.hpp"
 #include "dist/communicator.hpp"
 #include "dist/environment.hpp"
+#include "dist/gpu/built_in_gpu.hpp"
 #include "dist/heartbeat.hpp"
 #include "dist/mpi_process_group.hpp"
 #include "dist/stop_signal.hpp"
 #include "dist/watchdog.hpp"
 #include "jobs/cv/cross_validation.hpp"
+#include "jobs/device.hpp"
 #include "jobs/error.hpp"
 #include "jobs/predict/predict.hpp"
 #include "jobs/prepare/train_tokenizer.hpp"
@@ -118,6 +120,17 @@ class StateOfRun {
   std::string run_;  ///< empty: not begun here
 };
 
+/// Null: on the CPU, as every command that has no mesh.
+std::unique_ptr<dist::GroupMaker> choose_groups(const launcher::CommandLine& line, const jobs::RunConfig& config,
+                                                dist::BuiltInGpu* gpu, const dist::Environment& mpi,
+                                                dist::ProcessGroup& world) {
+  const std::string& command = line.command->name;
+  if (command != "cv" && command != "train" && command != "predict" && command != "selftest") return nullptr;
+  if (gpu == nullptr) return jobs::choose_device(config.run.device, nullptr, world, mpi);
+  const dist::GpuLibraries libraries = gpu->libraries();
+  return jobs::choose_device(config.run.device, &libraries, world, mpi);
+}
+
 ExitCode run(int argc, char** argv, dist::Environment& mpi, jobs::Console& console, StateOfRun& state) {
   const auto line = launcher::parse_command_line(argc, argv);  // every rank has the same words
   const auto world = dist::make_mpi_process_group(mpi.world(), "world");
@@ -131,7 +144,9 @@ ExitCode run(int argc, char** argv, dist::Environment& mpi, jobs::Console& conso
   const dist::Heartbeat heartbeat(heartbeat_config(config, mpi, *world));
   if (!heartbeat.why_off().empty()) console.log("no heartbeat between the ranks: " + heartbeat.why_off());
   const auto stop_requested = [&] { return dist::stop_signal_received() || heartbeat.stop_seen(); };
-  jobs::RunEnvironment environment{mpi, watchdog, console, stop_requested};
+  const auto gpu = dist::built_in_gpu();
+  const auto groups = choose_groups(line, config, gpu.get(), mpi, *world);
+  jobs::RunEnvironment environment{mpi, watchdog, console, stop_requested, groups ? *groups : dist::host_groups()};
   const auto code = run_job(line, config, environment);
   state.end(code, "");
   return code;

@@ -7,6 +7,12 @@ std::vector<Option> run_options() {
   return {
       integer("run.seed", MEMBER(run.seed), at_least(0), "", Kind::kTraining, kAll,
               "folds, sample order, dropout and fresh weights all follow from it"),
+      choice("run.device", MEMBER(run.device),
+             Names<jobs::DeviceChoice>{{"auto", jobs::DeviceChoice::kAuto},
+                                       {"cpu", jobs::DeviceChoice::kCpu},
+                                       {"cuda", jobs::DeviceChoice::kCuda}},
+             Kind::kLayout, kMeshes,
+             "where the ranks compute; auto: on GPUs if any rank sees one, each with one of its own"),
       integer("run.threads", MEMBER(run.threads), at_least(0), "", Kind::kLayout, kRanks,
               "threads per rank; 0: usable cores / ranks that share them"),
       number("run.deadline_s", MEMBER(run.deadline_s), above(0), "s", Kind::kLayout, kRanks,

@@ -43,7 +43,7 @@ class CrossValidation {
 
   ExitCode run() {
     check_config();
-    facts_ = machine_facts(set_threads(config_, environment_));
+    facts_ = machine_facts(set_threads(config_, environment_), environment_.groups);
     prepare_data();
     split();
     place();
@@ -219,7 +219,7 @@ class CrossValidation {
     const dist::Watchdog::Phase phase(environment_.watchdog, "make " + name, deadline_of(config_));
     const auto& ranks = groups_[group].ranks;
     auto communicator = environment_.mpi.world()->create_group(ranks, static_cast<int>(group), name);
-    return jobs::make_mesh(config_, std::move(communicator), name);
+    return jobs::make_mesh(config_, environment_.groups, std::move(communicator), name);
   }
 
   void close() {

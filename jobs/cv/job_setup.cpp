@@ -66,11 +66,11 @@ dist::MeshShape mesh_shape(const MeshSection& mesh, int ranks) {
   return shape;
 }
 
-dist::Mesh make_mesh(const RunConfig& config, std::shared_ptr<dist::Communicator> communicator,
-                     const std::string& name) {
+dist::Mesh make_mesh(const RunConfig& config, const dist::GroupMaker& groups,
+                     std::shared_ptr<dist::Communicator> communicator, const std::string& name) {
   const dist::MeshShape shape = mesh_shape(config.mesh, communicator->size());
-  return {std::move(communicator), shape, name,
-          config.run.check_calls ? dist::CallChecks::kOn : dist::CallChecks::kOff};
+  return {std::move(communicator), shape, name, config.run.check_calls ? dist::CallChecks::kOn : dist::CallChecks::kOff,
+          groups};
 }
 
 models::ModelLayout first_part(const RunConfig& config, const dist::MeshShape& shape) {

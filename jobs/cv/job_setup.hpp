@@ -35,8 +35,8 @@ Placement set_threads(const RunConfig& config, RunEnvironment& environment);
 dist::MeshShape mesh_shape(const MeshSection& mesh, int ranks);
 
 /// The mesh of a job. Collective over `communicator`.
-dist::Mesh make_mesh(const RunConfig& config, std::shared_ptr<dist::Communicator> communicator,
-                     const std::string& name);
+dist::Mesh make_mesh(const RunConfig& config, const dist::GroupMaker& groups,
+                     std::shared_ptr<dist::Communicator> communicator, const std::string& name);
 
 /// The seed of a job's draws (order of samples, dropout, fresh tensors): run.seed xor 0x9E3779B9 * (fold + 1), modulo
 /// 2^32. Multiplying by an odd number is a bijection, so no two folds share a seed; `train` (fold -1) has run.seed

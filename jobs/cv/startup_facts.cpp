@@ -64,7 +64,7 @@ std::string with_separators(std::uint64_t number) {
   return text;
 }
 
-Facts machine_facts(const Placement& placement) {
+Facts machine_facts(const Placement& placement, const dist::GroupMaker& groups) {
   std::set<std::string> distinct;
   for (const auto& rank : placement.ranks) distinct.insert(rank.host);
   auto ranks = std::to_string(placement.ranks.size()) + " on " + std::to_string(distinct.size()) +
@@ -74,7 +74,8 @@ Facts machine_facts(const Placement& placement) {
   const auto threads = std::to_string(fewest) + (fewest == most ? "" : " to " + std::to_string(most));
   return {{"ranks", ranks + ")"},
           {"threads a rank", threads},
-          {"placement", dist::describe_placement(placement.ranks, placement.threads)}};
+          {"placement", dist::describe_placement(placement.ranks, placement.threads)},
+          {"device", groups.description()}};
 }
 
 std::string describe(const PreparedDataset& prepared, const std::string& table) {

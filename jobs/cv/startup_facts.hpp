@@ -15,8 +15,8 @@ namespace meshfold::jobs {
 
 using Facts = std::vector<std::pair<std::string, std::string>>;
 
-/// "4 on 1 machine (nodeA)", "2 a rank", and which ranks may run on which cores.
-Facts machine_facts(const Placement& placement);
+/// "4 on 1 machine (nodeA)", "2 a rank", which ranks may run on which cores, and what they compute on.
+Facts machine_facts(const Placement& placement, const dist::GroupMaker& groups);
 
 /// Rows, targets, tokens, where the tokenized file is and whether it was there already.
 std::string describe(const PreparedDataset& dataset, const std::string& table);

@@ -39,7 +39,7 @@ ExitCode run_training(const RunConfig& config, RunEnvironment& environment) {
   const fs::path run = config.run.directory;
   check_config(config, world->size());
   const dist::MeshShape shape = mesh_shape(config.mesh, world->size());
-  auto facts = machine_facts(set_threads(config, environment));
+  auto facts = machine_facts(set_threads(config, environment), environment.groups);
 
   const auto training = prepare_dataset(config, config.data.train, TableRole::kTrain, environment);
   const auto head = head_of(config, training);
@@ -73,7 +73,7 @@ ExitCode run_training(const RunConfig& config, RunEnvironment& environment) {
     if (!note.empty()) environment.console.warn(note);
   });
   if (world->broadcast_bytes(finished, 0) == "no") {
-    const dist::Mesh mesh = make_mesh(config, environment.mpi.world(), plan.name);
+    const dist::Mesh mesh = make_mesh(config, environment.groups, environment.mpi.world(), plan.name);
     ProgressBoard board(environment.console, world->rank(), run, {plan.name});
     dist::agree(*world, "note the job", [&] {
       if (speaks) note_groups(run, {{plan.name}});

@@ -89,7 +89,7 @@ ExitCode run_predict(const RunConfig& given, RunEnvironment& environment) {
   if (config.data.test.empty())
     throw ConfigError("data.test is not set; name the table to predict (CSV or JSON Lines)");
   set_threads(config, environment);
-  const dist::Mesh mesh = make_mesh(config, world, "predict");
+  const dist::Mesh mesh = make_mesh(config, environment.groups, world, "predict");
 
   const auto jobs = agreed_finished_jobs(mesh.all(), config.run.directory);
   if (config.model.path.empty()) {

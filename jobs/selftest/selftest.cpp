@@ -74,7 +74,7 @@ ExitCode run_selftest(const RunConfig& config, const SelftestRequest& request, R
   auto& mpi = environment.mpi;
   mpi.set_deadline(std::min(mpi.deadline(), kLongestWait));
   const auto world = dist::make_mpi_process_group(mpi.world(), "world");
-  const dist::Mesh mesh = make_mesh(config, mpi.world(), "selftest");
+  const dist::Mesh mesh = make_mesh(config, environment.groups, mpi.world(), "selftest");
   const Context context{
       mpi.world(), *world, mesh, find_placement(config, *world, mpi.host_name()), directory_of(request, config),
       kPatience};
