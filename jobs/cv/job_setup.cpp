@@ -79,8 +79,10 @@ models::ModelLayout first_part(const RunConfig& config, const dist::MeshShape& s
 
 models::ModelLayout layout_of(const RunConfig& config, const dist::Mesh& mesh) {
   const dist::MeshCoordinates& place = mesh.coordinates();
-  return {config.layout.rules, place.tensor,          mesh.shape().tensor,   &mesh.tensor(),
-          place.pipeline,      mesh.shape().pipeline, config.pipeline.stages};
+  models::ModelLayout layout{config.layout.rules, place.tensor,          mesh.shape().tensor,   &mesh.tensor(),
+                             place.pipeline,      mesh.shape().pipeline, config.pipeline.stages};
+  layout.device = mesh.device();
+  return layout;
 }
 
 models::HeadConfig head_of(const RunConfig& config, const PreparedDataset& prepared) {
