@@ -20,13 +20,14 @@ class CrossEntropyLoss final : public Loss {
 
   double denominator(const at::Tensor& targets) const override {
     if (gives_shares(targets)) return static_cast<double>(targets.size(0));
-    return weights_.to(at::kDouble).index_select(0, classes_of(targets).view({-1})).sum().item<double>();
+    const at::Tensor weights = weights_.to(targets.device(), at::kDouble);
+    return weights.index_select(0, classes_of(targets).view({-1})).sum().item<double>();
   }
 
   at::Tensor operator()(const at::Tensor& outputs, const at::Tensor& targets, const StepTotals& totals) const override {
     check_loss(outputs.size(0) == targets.size(0), "there must be one row of targets a sample");
     check_loss(totals.denominator > 0.0, "the step has no samples whose class has a weight");
-    const at::Tensor weighted = -at::log_softmax(outputs, 1) * weights_;
+    const at::Tensor weighted = -at::log_softmax(outputs, 1) * weights_.to(outputs.device());
     const at::Tensor of_label =
         gives_shares(targets) ? (weighted * targets).sum() : weighted.gather(1, classes_of(targets)).sum();
     const at::Tensor of_uniform = weighted.sum() / static_cast<double>(num_classes_);
@@ -68,7 +69,8 @@ class BinaryCrossEntropyLoss final : public Loss {
     check_loss(totals.denominator > 0.0, "the step has no samples");
     check_loss(targets.numel() == 0 || (targets.min().item<float>() >= 0.0F && targets.max().item<float>() <= 1.0F),
                "a target of binary cross-entropy is outside 0 .. 1");
-    return at::binary_cross_entropy_with_logits(outputs, targets, {}, positive_weight_, at::Reduction::Sum) /
+    return at::binary_cross_entropy_with_logits(outputs, targets, {}, positive_weight_.to(outputs.device()),
+                                                at::Reduction::Sum) /
            totals.denominator;
   }
 

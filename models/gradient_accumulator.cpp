@@ -7,6 +7,8 @@
 #include <bit>
 #include <stdexcept>
 
+#include "models/ops/aten/table_rows.hpp"
+#include "models/ops/back_end.hpp"
 #include "models/ops/matmul.hpp"
 
 namespace meshfold::models {
@@ -192,8 +194,8 @@ void GradientAccumulator::add_rows(const ParameterView& table, const at::Tensor&
   if (is_frozen(table)) return;
   auto [slot, state] = claim(table);
   if (state == SlotState::kUntouched) slot.zero_();
-  if (!slot.is_cpu()) {
-    slot.index_add_(0, indices, rows);
+  if (ops::back_end_of(slot) == ops::BackEnd::kAten) {
+    ops::aten::add_rows(slot, indices, rows);
   } else if (indices.scalar_type() == at::kInt) {
     add_rows_in_order<std::int32_t>(slot, indices.contiguous(), rows.contiguous());
   } else {

@@ -1,5 +1,7 @@
 #include "models/model_directory_tensors.hpp"
 
+#include <ATen/Functions.h>
+
 #include "models/error.hpp"
 #include "models/model_directory_head.hpp"
 #include "models/safetensors.hpp"
@@ -86,7 +88,11 @@ void DirectoryTensors::read(const Parameter& parameter) const {
                                                            shape_text(stored.shape) + " where the model has " +
                                                            shape_text(parameter.spec.global_shape) + advice);
   }
-  source.file->read_box(source.name, parameter.spec.box, parameter.view.value);
+  at::Tensor value = parameter.view.value;
+  if (value.is_cpu()) return source.file->read_box(source.name, parameter.spec.box, value);
+  const at::Tensor on_host = at::empty(value.sizes(), value.options().device(at::kCPU));
+  source.file->read_box(source.name, parameter.spec.box, on_host);
+  value.copy_(on_host);
 }
 
 }  // namespace meshfold::models

@@ -1,9 +1,13 @@
 #include "models/parameter_blocks.hpp"
 
+#include <ATen/Functions.h>
+
 #include <algorithm>
 #include <array>
 #include <functional>
 #include <numeric>
+
+#include "models/ops/back_end.hpp"
 
 namespace meshfold::models {
 namespace {
@@ -31,6 +35,24 @@ double sum_of_squares(const float* values, std::int64_t count) {
   }
   for (; i < count; ++i) sums[i % kLanes] += static_cast<double>(values[i]) * values[i];
   return std::accumulate(sums.begin(), sums.end(), 0.0);
+}
+
+/// On the gradient's device; only the sums come to the host.
+std::vector<double> square_sums_in_libtorch(std::span<const ParameterBlock> blocks, const at::Tensor& gradient) {
+  if (blocks.empty()) return {};
+  std::vector<at::Tensor> sums;
+  const auto size = [&](std::size_t i) { return blocks[i].end - blocks[i].begin; };
+  for (std::size_t first = 0, end = 0; first < blocks.size(); first = end) {
+    // Blocks of one size that lie together are the rows of a matrix.
+    for (end = first + 1; end < blocks.size() && size(end) == size(first) && blocks[end].begin == blocks[end - 1].end;)
+      ++end;
+    const auto rows = static_cast<std::int64_t>(end - first);
+    const at::Tensor values = gradient.narrow(0, blocks[first].begin, rows * size(first)).view({rows, size(first)});
+    sums.push_back(values.to(at::kDouble).square().sum(1));
+  }
+  const at::Tensor all = at::cat(sums).cpu();
+  const auto* values = all.const_data_ptr<double>();
+  return {values, values + all.numel()};
 }
 
 }  // namespace
@@ -71,8 +93,8 @@ std::vector<std::size_t> share_blocks(std::span<const ParameterBlock> blocks, in
 }
 
 std::vector<double> block_square_sums(std::span<const ParameterBlock> blocks, const at::Tensor& flat_gradient) {
-  const at::Tensor gradient = flat_gradient.cpu();
-  const float* values = gradient.const_data_ptr<float>();
+  if (ops::back_end_of(flat_gradient) == ops::BackEnd::kAten) return square_sums_in_libtorch(blocks, flat_gradient);
+  const float* values = flat_gradient.const_data_ptr<float>();
   std::vector<double> sums(blocks.size());
 #pragma omp parallel for schedule(dynamic, 8)
   for (std::size_t i = 0; i < blocks.size(); ++i) {

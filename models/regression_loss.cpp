@@ -30,7 +30,7 @@ class ElementwiseLoss final : public Loss {
   at::Tensor operator()(const at::Tensor& outputs, const at::Tensor& targets, const StepTotals& totals) const override {
     check_shapes(outputs, targets);
     check_loss(totals.denominator > 0.0, "the step has no samples");
-    return (errors(outputs, targets) * weights_).sum() / totals.denominator;
+    return (errors(outputs, targets) * weights_.to(outputs.device())).sum() / totals.denominator;
   }
 
  private:
@@ -82,7 +82,7 @@ class RootMeanSquareLoss final : public Loss {
     check_loss(totals.denominator > 0.0, "the step has no samples");
     check_loss(static_cast<std::int64_t>(totals.statistics.size()) == num_statistics(),
                "the step's statistics are missing");
-    const at::Tensor half = (square_sums(outputs, targets) * factors(totals)).sum();
+    const at::Tensor half = (square_sums(outputs, targets) * factors(totals).to(outputs.device())).sum();
     return half + half.detach();
   }
 
@@ -90,7 +90,7 @@ class RootMeanSquareLoss final : public Loss {
   /// [K], in the type of the arguments. In rmse each squared error has its target's weight; in mcrmse the roots have.
   at::Tensor square_sums(const at::Tensor& outputs, const at::Tensor& targets) const {
     const at::Tensor squares = at::mse_loss(outputs, targets, at::Reduction::None);
-    return per_target_ ? squares.sum(0) : (squares * weights_).sum().view({1});
+    return per_target_ ? squares.sum(0) : (squares * weights_.to(squares.device())).sum().view({1});
   }
 
   /// share_k / (2 R_k D), fp32 [K]; 0 where there is no error at all: the root has no derivative there, and nothing is

@@ -66,8 +66,8 @@ std::uint64_t data_offset(const std::filesystem::path& file) {
 
 void check_piece(const Piece& piece) {
   if (!lies_inside(piece.box, piece.global_shape) || piece.tensor.sizes() != at::IntArrayRef(piece.box.extent) ||
-      !piece.tensor.is_contiguous() || !piece.tensor.is_cpu()) {
-    throw std::invalid_argument("checkpoint piece '" + piece.name + "' is not a dense host tensor of its box");
+      !piece.tensor.is_contiguous()) {
+    throw std::invalid_argument("checkpoint piece '" + piece.name + "' is not a dense tensor of its box");
   }
 }
 
@@ -90,6 +90,7 @@ Manifest write_shard(const std::filesystem::path& directory, const std::vector<P
       stored.box.start[0] += begin;
       stored.box.extent[0] = end - begin;
     }
+    tensor = tensor.cpu();
     if (shard.tensors.contains(piece.name))
       throw std::invalid_argument("checkpoint piece '" + piece.name + "' is listed twice");
     shard.tensors[piece.name] = {tensor.scalar_type(), piece.global_shape, {std::move(stored)}};

@@ -143,9 +143,9 @@ class PieceReader {
       rows.start[0] = band.start[0];
       rows.extent[0] = band.extent[0];
     }
-    const at::Tensor read = at::empty(rows.extent, piece.tensor.options());
+    const at::Tensor read = at::empty(rows.extent, piece.tensor.options().device(at::kCPU));
     const std::uint64_t begin = stored.begin + offset;
-    file(stored.file).read(begin, begin + read.nbytes(), static_cast<char*>(read.data_ptr()));
+    file(stored.file).read(begin, begin + read.nbytes(), static_cast<char*>(read.mutable_data_ptr()));
     view_of(piece.tensor, piece.box, band).copy_(view_of(read, rows, band));
   }
 

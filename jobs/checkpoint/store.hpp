@@ -26,7 +26,7 @@ struct Piece {
   std::string name;  ///< "model/<parameter>", "optimizer/first_moment/<parameter>", ...
   std::vector<std::int64_t> global_shape;
   models::Box box;    ///< what `tensor` covers
-  at::Tensor tensor;  ///< dense CPU
+  at::Tensor tensor;  ///< dense, on any device
   Copies copies = {};
 };
 

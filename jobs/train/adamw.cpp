@@ -1,9 +1,11 @@
 #include "jobs/train/adamw.hpp"
 
-#include <ATen/ops/zeros.h>
+#include <ATen/ATen.h>
 
 #include <cmath>
 #include <cstddef>
+
+#include "models/ops/back_end.hpp"
 
 namespace meshfold::jobs {
 namespace {
@@ -40,6 +42,16 @@ __attribute__((target_clones("default", "avx2"))) void update_elements(const Upd
   }
 }
 
+/// The same update of whole tensors on any device.
+void update_in_libtorch(const Update& u, const Rate& rate, const at::Tensor& gradient, at::Tensor value,
+                        at::Tensor first, at::Tensor second) {
+  const at::Tensor g = gradient * u.gradient_scale;
+  first.add_((g - first).mul_(u.beta1_rest));
+  second.mul_(u.beta2).add_((g * u.beta2_rest).mul_(g));
+  const at::Tensor denominator = second.sqrt().div_(u.root_bias_correction2).add_(u.epsilon);
+  value.mul_(rate.decay_factor).sub_(at::div(first, denominator).mul_(rate.step_size));
+}
+
 }  // namespace
 
 AdamW::AdamW(const models::ParameterStore& store, const OptimizerConfig& config, ElementRange range)
@@ -65,6 +77,20 @@ void AdamW::step(const at::Tensor& gradient, double gradient_scale, double learn
   update.root_bias_correction2 = static_cast<float>(std::sqrt(1.0 - std::pow(config_.beta2, t)));
   update.epsilon = static_cast<float>(config_.epsilon);
 
+  const auto rate_of = [&](const Chunk& chunk) {
+    const double rate = learning_rate * chunk.rate, decay = chunk.decays ? config_.weight_decay : 0.0;
+    return Rate{static_cast<float>(1.0 - rate * decay), static_cast<float>(rate / bias_correction1)};
+  };
+  if (models::ops::back_end_of(gradient) == models::ops::BackEnd::kAten) {
+    for (const Chunk& span : spans()) {
+      if (span.rate == 0.0) continue;
+      const std::int64_t count = span.end - span.begin, own = span.begin - range_.begin;
+      update_in_libtorch(update, rate_of(span), gradient.narrow(0, span.begin, count),
+                         store_.flat().narrow(0, span.begin, count), first_moment_.narrow(0, own, count),
+                         second_moment_.narrow(0, own, count));
+    }
+    return;
+  }
   const float* gradients = gradient.const_data_ptr<float>();
   auto* values = store_.flat().mutable_data_ptr<float>();
   auto* first = first_moment_.mutable_data_ptr<float>();
@@ -74,11 +100,8 @@ void AdamW::step(const at::Tensor& gradient, double gradient_scale, double learn
   for (std::int64_t c = 0; c < num_chunks; ++c) {
     const Chunk& chunk = chunks_[static_cast<std::size_t>(c)];
     if (chunk.rate == 0.0) continue;
-    const double rate = learning_rate * chunk.rate, decay = chunk.decays ? config_.weight_decay : 0.0;
-    update_elements(update, chunk.end - chunk.begin,
-                    {static_cast<float>(1.0 - rate * decay), static_cast<float>(rate / bias_correction1)},
-                    gradients + chunk.begin, values + chunk.begin, first + (chunk.begin - range_.begin),
-                    second + (chunk.begin - range_.begin));
+    update_elements(update, chunk.end - chunk.begin, rate_of(chunk), gradients + chunk.begin, values + chunk.begin,
+                    first + (chunk.begin - range_.begin), second + (chunk.begin - range_.begin));
   }
 }
 

@@ -24,6 +24,20 @@ Optimizer::Optimizer(const models::ParameterStore& store, ElementRange range) : 
   }
 }
 
+std::vector<Optimizer::Chunk> Optimizer::spans() const {
+  std::vector<Chunk> spans;
+  for (const Chunk& chunk : chunks_) {
+    const bool continues = !spans.empty() && spans.back().end == chunk.begin && spans.back().decays == chunk.decays &&
+                           spans.back().rate == chunk.rate;
+    if (continues) {
+      spans.back().end = chunk.end;
+    } else {
+      spans.push_back(chunk);
+    }
+  }
+  return spans;
+}
+
 void Optimizer::check_gradient(const at::Tensor& gradient) const {
   if (gradient.numel() != store_.num_elements() || gradient.scalar_type() != at::kFloat || !gradient.is_contiguous()) {
     throw std::invalid_argument("Optimizer::step wants one dense fp32 gradient for every element of the store");

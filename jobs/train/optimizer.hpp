@@ -57,6 +57,9 @@ class Optimizer {
     bool decays;
     double rate;  ///< share of the learning rate; 0: neither updated nor decayed
   };
+  /// Neighbouring chunks that are updated alike as one: for updates of whole tensors.
+  std::vector<Chunk> spans() const;
+
   const models::ParameterStore& store_;
   ElementRange range_;
   std::vector<Chunk> chunks_;

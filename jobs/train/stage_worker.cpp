@@ -37,7 +37,7 @@ std::vector<at::Tensor> StageWorker::buffers(const Cell& cell) {
   const bool forward = cell.phase == Phase::kForward;
   std::vector<at::Tensor> tensors;
   for (const models::StreamPart& part : forward ? stage_->incoming(input) : stage_->outgoing(input)) {
-    if (forward || part.learns) tensors.push_back(at::empty(part.shape, at::kFloat));
+    if (forward || part.learns) tensors.push_back(at::empty(part.shape, model_.parameters().flat().options()));
   }
   return tensors;
 }

@@ -45,6 +45,7 @@ struct ToyVariant {
   models::HeadConfig head = {};
   models::Recompute recompute = models::Recompute::kNone;
   models::LayerRates rates = {};
+  at::Device device = at::kCPU;
 };
 
 /// This rank's part of an encoder that trains in milliseconds: twelve heads, so that 2, 3 and 4 tensor ranks divide
@@ -62,6 +63,7 @@ inline std::unique_ptr<models::Model> make_toy_encoder(ToyKind kind, const dist:
   layout.tensor = &mesh.tensor();
   layout.pipeline_rank = mesh.coordinates().pipeline;
   layout.pipeline_ranks = mesh.shape().pipeline;
+  layout.device = variant.device;
   auto model = models::make_sequence_model(make_toy_backbone(kind), head, compute_type, layout, variant.recompute,
                                            variant.rates);
   for (const models::Parameter& parameter : model->parameters()) models::initialize_parameter(parameter, seed, 0.1);
