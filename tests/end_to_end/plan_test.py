@@ -124,6 +124,26 @@ class Plan(harness.EndToEnd):
         self.check("relative-1x2x1", (1, 2, 1), model__path=self.scratch / "deberta", training__parts=4, training__max_steps=6)
         self.check("relative-1x1x2", (1, 1, 2), model__path=self.scratch / "deberta", precision__compute="bf16", training__max_steps=6)
 
+    def test_folds_one_after_the_other(self):
+        directory = self.scratch / "folds"
+        settings = self.settings(directory, model__path=self.scratch / "bert", training__epochs=1, mesh__tensor=2)
+        told = plan("cv", *settings, "--ranks", 2, "--format", "json")
+        self.assert_done(told)
+        planned = json.loads(told.stdout)
+        self.assert_done(run(2, "cv", *settings))
+        usage = {}
+        for job in planned["jobs"]:
+            lines = json_lines(directory / job["name"] / "metrics.jsonl")
+            usage[job["name"]] = next(line for line in lines if line["kind"] == "usage")
+            self.assertEqual(job["steps"], usage[job["name"]]["steps"])
+        group, = planned["groups"]
+        self.assertEqual(set(group["jobs"]), set(usage))
+        self.assertEqual(planned["steps"], sum(line["steps"] for line in usage.values()))
+        for number, rank in enumerate(group["ranks"]):
+            measured = [line["ranks"][number] for line in usage.values()]
+            self.assertEqual(rank["sent_tensor"], sum(line["sent_tensor"] for line in measured))
+            self.near(rank["memory"]["total"], max(line["step_peak"] for line in measured), f"memory of rank {number}", 0.02)
+
     def test_text_and_faults(self):
         told = plan(*self.settings(self.scratch / "none"), "--ranks", 4)  # cv, since cv.folds is given
         self.assert_done(told)
