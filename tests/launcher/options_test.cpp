@@ -43,6 +43,7 @@ jobs::RunConfig everything_changed() {
                                   "sgd",
                                   "layers",
                                   "gpipe",
+                                  "cuda",
                                   "weight -> tensor"}) {
       try {
         option.set(config, candidate);
