@@ -161,7 +161,7 @@ void compare_assembly(const data::Dataset& dataset, const std::string& model_dir
   const data::StepPlan plan(1, 0, rows, kBatchSize, data::LastStep::kShort);
   if (plan.num_steps() <= kSteps) throw std::invalid_argument("the dataset has too few rows");
   const dist::Mesh mesh;
-  const jobs::GradientExchange exchange(model->parameters(), mesh, jobs::StateSharding::kOff);
+  jobs::GradientExchange exchange(model->parameters(), mesh, jobs::StateSharding::kOff);
   const auto optimizer = jobs::make_optimizer(model->parameters(), config.optimizer, exchange.owned());
   jobs::TrainStep train_step("bench", config, *model, mesh, dataset, exchange, *optimizer, parts);
   train_step.run(plan.step(kSteps), 0, 1e-5, {});  // warms up

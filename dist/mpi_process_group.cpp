@@ -56,6 +56,14 @@ class PolledWork final : public Work {
     finished_ = true;
   }
 
+  bool test() override {
+    if (finished_) return true;
+    failed_ = true;  // until advance() has returned
+    finished_ = state_->advance();
+    failed_ = false;
+    return finished_;
+  }
+
  private:
   std::shared_ptr<Communicator> communicator_;
   std::string group_, operation_;

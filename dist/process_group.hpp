@@ -20,6 +20,9 @@ class Work {
  public:
   virtual ~Work() = default;
   virtual void wait() = 0;
+  /// Lets this rank's part advance as far as it can without waiting; true once it is complete. A back end that works on
+  /// by itself, or only in wait(), may always say false. Throws as wait() does, but knows no deadline.
+  virtual bool test() { return false; }
 };
 
 /// A fixed, ordered set of ranks that exchange tensors. Every method is collective over the group unless it says

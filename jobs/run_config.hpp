@@ -102,7 +102,12 @@ struct TrainingSection {
 struct MeshSection {
   int data = 0, pipeline = 1, tensor = 1;  ///< per job; one of them may be 0: as many as are left
   bool shard_optimizer = true;             ///< optimizer states of a data rank's share of the parameters only (ZeRO-1)
+  double bucket_mib = 25;                  ///< least size of the parts in which gradients are exchanged
 };
+
+inline std::int64_t bucket_bytes(const MeshSection& mesh) {
+  return static_cast<std::int64_t>(mesh.bucket_mib * (1 << 20));
+}
 
 struct PipelineSection {
   ScheduleName schedule = ScheduleName::kOneForwardOneBackward;

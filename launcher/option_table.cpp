@@ -272,6 +272,9 @@ std::vector<Option> layout_options() {
       axis_size("mesh.tensor", MEMBER(mesh.tensor), "tensor ranks of a job: each holds its share of the matrices"),
       flag("mesh.shard_optimizer", MEMBER(mesh.shard_optimizer), Kind::kLayout, kFitting,
            "data ranks keep optimizer states for their share of the parameters only (ZeRO-1)"),
+      number("mesh.bucket_mib", MEMBER(mesh.bucket_mib), at_least(0), "MiB", Kind::kLayout, kFitting,
+             "gradients are exchanged over the data axis in parts of at least this size, each as soon as the last "
+             "pack's backward has passed it"),
       choice("pipeline.schedule", MEMBER(pipeline.schedule),
              Names<jobs::ScheduleName>{{"1f1b", jobs::ScheduleName::kOneForwardOneBackward},
                                        {"gpipe", jobs::ScheduleName::kGpipe}},

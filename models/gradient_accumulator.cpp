@@ -73,32 +73,43 @@ void GradientAccumulator::open_set() {
   std::fill(touched_.begin(), touched_.end(), false);
 }
 
-void GradientAccumulator::close_set() {
-  for (std::size_t i = 0; i < touched_.size();) {
-    std::size_t end = i;
-    while (end < touched_.size() && !touched_[end]) ++end;
-    if (end > i) current_.narrow(0, offsets_[i], offsets_[end] - offsets_[i]).zero_();
-    i = end + 1;
+void GradientAccumulator::close(std::size_t begin, std::size_t end) {
+  for (std::size_t i = begin; i < end;) {
+    std::size_t next = i;
+    while (next < end && !touched_[next]) ++next;
+    if (next > i) current_.narrow(0, offsets_[i], offsets_[next] - offsets_[i]).zero_();
+    i = next + 1;
   }
-  std::fill(touched_.begin(), touched_.end(), true);
+  std::fill(touched_.begin() + static_cast<std::ptrdiff_t>(begin), touched_.begin() + static_cast<std::ptrdiff_t>(end),
+            true);
+}
+
+void GradientAccumulator::complete_from(std::int64_t first) {
+  if (!in_last_pack_ || !heed_ || summation_ == Summation::kTree || first >= complete_from_) return;
+  const auto parameter = std::lower_bound(offsets_.begin(), offsets_.end(), first) - offsets_.begin();
+  close(static_cast<std::size_t>(parameter), touched_.size());
+  complete_from_ = first;
+  heed_(current_, first);
 }
 
 void GradientAccumulator::begin_step() {
   if (pack_open_) throw std::logic_error("a step begins after the last pack of the previous one has ended");
   for (Partial& partial : partials_) spare_.push_back(std::move(partial.sum));
   partials_.clear();
+  complete_from_ = std::numeric_limits<std::int64_t>::max();
   open_set();
 }
 
-void GradientAccumulator::begin_pack() {
+void GradientAccumulator::begin_pack(PackPlace place) {
   if (pack_open_) throw std::logic_error("a pack begins after the previous one has ended");
   pack_open_ = true;
+  in_last_pack_ = place == PackPlace::kLast;
   if (summation_ == Summation::kTree) open_set();
 }
 
 void GradientAccumulator::end_pack() {
   if (!pack_open_) throw std::logic_error("a pack ends that was not begun");
-  pack_open_ = false;
+  pack_open_ = in_last_pack_ = false;
   if (summation_ == Summation::kTree) carry();
 }
 
@@ -136,6 +147,12 @@ const at::Tensor& GradientAccumulator::sum_packs() {
   return current_;
 }
 
+const at::Tensor& GradientAccumulator::abandon() {
+  pack_open_ = in_last_pack_ = false;
+  if (!current_.defined()) current_ = new_set();
+  return current_;
+}
+
 const at::Tensor& GradientAccumulator::reduce(dist::ProcessGroup& data) {
   sum_packs();
   if (data.size() > 1) data.all_reduce(current_, dist::ReduceOp::kSum)->wait();
@@ -145,6 +162,7 @@ const at::Tensor& GradientAccumulator::reduce(dist::ProcessGroup& data) {
 std::pair<at::Tensor, GradientAccumulator::SlotState> GradientAccumulator::claim(const ParameterView& parameter) {
   if (!pack_open_) throw std::logic_error("a gradient was added outside begin_pack() and end_pack()");
   const std::int64_t begin = parameter.offset, end = begin + parameter.value.numel();
+  if (end > complete_from_) throw std::logic_error("a gradient was added after it was said to be complete");
   const auto first =
       static_cast<std::size_t>(std::lower_bound(offsets_.begin(), offsets_.end(), begin) - offsets_.begin());
   const auto last =

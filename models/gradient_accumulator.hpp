@@ -1,6 +1,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <limits>
 #include <set>
 #include <utility>
 #include <vector>
@@ -20,6 +23,8 @@ enum class Summation {
 /// The sets that a GradientAccumulator makes for steps of `packs` packs, and keeps for the next ones.
 int num_gradient_sets(Summation summation, int packs);
 
+enum class PackPlace { kInside, kLast };  ///< among the packs of a rank's step
+
 /// The GradientSink of data-parallel training: one flat fp32 set laid out like ParameterStore::flat().
 /// A set is not zeroed beforehand: the first gradient of a parameter overwrites its slot, and slots that got none are
 /// zeroed when the set is closed. Gradients of frozen parameters (ParameterSpec::rate 0) are dropped, and their
@@ -30,10 +35,18 @@ class GradientAccumulator final : public GradientSink {
 
   void begin_step();
   /// Between these the backward of one pack runs; an empty pack is begun and ended too.
-  void begin_pack();
+  void begin_pack(PackPlace place = PackPlace::kInside);
   void end_pack();
   /// The sum over the packs of this rank; what the exchange between ranks continues, in place. Once a step.
   const at::Tensor& sum_packs();
+  /// In place of sum_packs() where a pack has failed: a set of the same shape, whatever it holds, with which this rank
+  /// can take its part in the exchange that others have begun.
+  const at::Tensor& abandon();
+  /// `heed` is called within the last pack's backward, as soon as the sums over this rank's packs are complete from
+  /// element `first` of `sums` on; with falling `first`, and not necessarily down to 0. Not with kTree, whose sums
+  /// are complete at the end.
+  using Heed = std::function<void(const at::Tensor& sums, std::int64_t first)>;
+  void on_complete(Heed heed) { heed_ = std::move(heed); }
   /// Sums over the packs of this rank and then over `data` (collective). The result is the gradient of the step's loss,
   /// equal on every rank, [ParameterStore::num_elements()]; valid until begin_step().
   const at::Tensor& reduce(dist::ProcessGroup& data);
@@ -41,6 +54,7 @@ class GradientAccumulator final : public GradientSink {
   void add_product(const ParameterView& weight, const at::Tensor& output_gradient, const at::Tensor& input) override;
   void add(const ParameterView& parameter, const at::Tensor& gradient) override;
   void add_rows(const ParameterView& table, const at::Tensor& indices, const at::Tensor& rows) override;
+  void complete_from(std::int64_t first) override;
 
  private:
   enum class SlotState { kUntouched, kHoldsSum };
@@ -48,8 +62,9 @@ class GradientAccumulator final : public GradientSink {
   /// it.
   std::pair<at::Tensor, SlotState> claim(const ParameterView& parameter);
   at::Tensor new_set();
-  /// Zeroes the slots that no gradient reached.
-  void close_set();
+  /// Zeroes the slots of parameters [begin, end) that no gradient reached.
+  void close(std::size_t begin, std::size_t end);
+  void close_set() { close(0, touched_.size()); }
   void open_set();
   /// kTree: adds the current set, as the sum of one pack, to the binary counter.
   void carry();
@@ -60,7 +75,9 @@ class GradientAccumulator final : public GradientSink {
   std::vector<std::int64_t> offsets_;  ///< where each parameter begins; ends with the number of elements
   at::Device device_;
   Summation summation_;
-  bool pack_open_ = false;
+  bool pack_open_ = false, in_last_pack_ = false;
+  Heed heed_;
+  std::int64_t complete_from_ = std::numeric_limits<std::int64_t>::max();  ///< heed_ was told so
   at::Tensor current_;
   std::vector<bool> touched_;  ///< a parameter of current_ has its first gradient
   /// kTree: partial sums, each over 2^level packs, as the digits of a binary counter; levels fall from front to back.

@@ -2,6 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
+
 #include "models/parameter_store.hpp"
 
 namespace meshfold::models {
@@ -18,6 +20,8 @@ class GradientSink {
   virtual void add(const ParameterView& parameter, const at::Tensor& gradient) = 0;
   /// table.grad[indices[i]] += rows[i]; indices int32 or int64 [n], rows fp32 [n, width]; in order of i.
   virtual void add_rows(const ParameterView& table, const at::Tensor& indices, const at::Tensor& rows) = 0;
+  /// In a pack's backward: all gradients of the pack for the flat storage from element `first` on have been given.
+  virtual void complete_from(std::int64_t first) { static_cast<void>(first); }
 };
 
 }  // namespace meshfold::models

@@ -1,10 +1,12 @@
 #include "models/sequence_model.hpp"
 
+#include <algorithm>
 #include <stdexcept>
 #include <utility>
 
 #include "models/error.hpp"
 #include "models/head.hpp"
+#include "models/ops/autograd.hpp"
 #include "models/ops/tensor_parallel.hpp"
 #include "models/pipeline_stage.hpp"
 #include "models/recomputed_layer.hpp"
@@ -34,6 +36,7 @@ class SequenceModel final : public Model, public PipelineStage {
       if (holds(declared_[i].spec.name, i < num_backbone)) store_.add(declared_[i].spec);
     }
     store_.allocate(layout.device, compute_type);
+    note_layer_begins();
     backbone_->bind(store_, range_);
     if (is_last()) head_.bind(store_);
   }
@@ -69,6 +72,8 @@ class SequenceModel final : public Model, public PipelineStage {
   std::int64_t num_layers() const { return backbone_->shape().num_layers; }
   void cut(const ModelLayout& layout);
   bool holds(const std::string& name, bool of_backbone) const;
+  void note_layer_begins();
+  at::Tensor tell_completion(const at::Tensor& hidden, std::int64_t layer, const ForwardContext& context) const;
   /// Whether a hidden state has a graph in training: not below the lowest parameter that learns.
   bool learns(std::int64_t state) const { return !rates_.freeze_embeddings || state > rates_.freeze_lower_layers; }
   std::vector<StreamPart> parts_before(std::int64_t layer, const PackedInput& input) const;
@@ -84,6 +89,7 @@ class SequenceModel final : public Model, public PipelineStage {
   LayerRange range_;
   ParameterStore declared_;  ///< of all stages
   ParameterStore store_;
+  std::vector<std::int64_t> layer_begins_;  ///< [layer] in the flat storage, of those in range_
 };
 
 /// Over the whole model, so that a rule is not said to match nothing because its parameters are another stage's.
@@ -100,6 +106,29 @@ bool SequenceModel::holds(const std::string& name, bool of_backbone) const {
   if (!of_backbone) return is_last();
   const std::optional<std::int64_t> layer = layer_of(name);
   return layer ? *layer >= range_.first && *layer < range_.end : is_first();
+}
+
+void SequenceModel::note_layer_begins() {
+  layer_begins_.assign(static_cast<std::size_t>(num_layers()), store_.num_elements());
+  for (const Parameter& parameter : store_) {
+    if (const std::optional<std::int64_t> layer = layer_of(parameter.spec.name)) {
+      std::int64_t& begin = layer_begins_[static_cast<std::size_t>(*layer)];
+      begin = std::min(begin, parameter.view.offset);
+    }
+  }
+}
+
+/// `hidden` as the input of `layer`. When its gradient is there, the layer and all above it have given theirs: LibTorch
+/// goes back in the reverse order of forward wherever it can choose, and parameters are declared in the order of use.
+at::Tensor SequenceModel::tell_completion(const at::Tensor& hidden, std::int64_t layer,
+                                          const ForwardContext& context) const {
+  if (context.mode != Mode::kTraining || !hidden.requires_grad()) return hidden;
+  const auto tell = [sink = context.gradients, first = layer_begins_[static_cast<std::size_t>(layer)]](
+                        const at::Tensor& gradient) -> std::vector<at::Tensor> {
+    sink->complete_from(first);
+    return {gradient};
+  };
+  return ops::attach_backward(hidden.detach(), {hidden}, "LayerBegins", tell);
 }
 
 std::vector<StreamPart> SequenceModel::parts_before(std::int64_t layer, const PackedInput& input) const {
@@ -147,6 +176,7 @@ std::vector<at::Tensor> SequenceModel::run(const PackedInput& input, const std::
   for (std::int64_t index = range_.first; index < range_.end; ++index) {
     if (index >= head_.first_state()) passing.kept.push_back(passing.stream.hidden);
     const ForwardContext& of_layer = index < rates_.freeze_lower_layers ? frozen : context;
+    passing.stream.hidden = tell_completion(passing.stream.hidden, index, of_layer);
     passing.stream = recompute_ == Recompute::kLayers
                          ? recomputed_layer(*backbone_, passing.stream, index, input, of_layer)
                          : backbone_->layer(passing.stream, index, input, of_layer);

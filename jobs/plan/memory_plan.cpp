@@ -1,6 +1,6 @@
 #include "jobs/plan/memory_plan.hpp"
 
-#include "jobs/train/gradient_exchange.hpp"
+#include "jobs/train/gradient_buckets.hpp"
 #include "jobs/train/optimizer.hpp"
 #include "models/gradient_accumulator.hpp"
 
@@ -11,14 +11,14 @@ RankMemory kept_memory(const models::ParameterStore& store, const RunConfig& con
   const auto set_bytes = static_cast<std::int64_t>(store.flat().nbytes());
   const auto summation = config.training.deterministic ? models::Summation::kTree : models::Summation::kInOrder;
   const bool shares_states = config.mesh.shard_optimizer && shape.data > 1;
-  const ElementRange owned =
-      shares_states ? share_elements(store, shape.data)[static_cast<std::size_t>(data_rank)] : whole_range(store);
+  const auto buckets = gradient_buckets(store, shares_states ? shape.data : 1, bucket_bytes(config.mesh));
+  const ElementRanges owned = owned_elements(buckets, shares_states ? data_rank : 0);
   RankMemory memory;
   memory.weights = set_bytes;
   memory.compute_copies = store.compute_copy_bytes();
   memory.gradients = set_bytes;
   memory.deterministic_sets = (models::num_gradient_sets(summation, packs) - 1) * set_bytes;
-  memory.optimizer = owned.size() * state_bytes_an_element(config.optimizer.kind);
+  memory.optimizer = num_elements(owned) * state_bytes_an_element(config.optimizer.kind);
   return memory;
 }
 

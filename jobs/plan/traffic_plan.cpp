@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "jobs/train/gradient_exchange.hpp"
+#include "jobs/train/gradient_buckets.hpp"
 
 namespace meshfold::jobs {
 namespace {
@@ -15,12 +15,14 @@ std::int64_t all_reduce(std::int64_t bytes, std::int64_t ranks) {
 }
 
 /// Elements whose gradients are parts of a sum over the tensor axis.
-std::int64_t partial_elements(const models::ParameterStore& store, const ElementRange& owned) {
+std::int64_t partial_elements(const models::ParameterStore& store, const ElementRanges& owned) {
   std::int64_t count = 0;
-  for (const models::Parameter& parameter : store) {
-    if (!parameter.spec.gradient_is_partial()) continue;
-    const std::int64_t begin = std::max(parameter.view.offset, owned.begin);
-    count += std::max<std::int64_t>(0, std::min(parameter.view.offset + parameter.num_elements, owned.end) - begin);
+  for (const ElementRange& range : owned) {
+    for (const models::Parameter& parameter : store) {
+      if (!parameter.spec.gradient_is_partial()) continue;
+      const std::int64_t begin = std::max(parameter.view.offset, range.begin);
+      count += std::max<std::int64_t>(0, std::min(parameter.view.offset + parameter.num_elements, range.end) - begin);
+    }
   }
   return count;
 }
@@ -95,17 +97,19 @@ RankTraffic& RankTraffic::operator+=(const RankTraffic& other) {
 RankTraffic exchange_traffic(const RankGeometry& rank, const models::ParameterStore& store, const RunConfig& config,
                              std::int64_t blocks_of_model) {
   const bool shares = config.mesh.shard_optimizer && rank.mesh.data > 1;
-  const std::int64_t elements = store.num_elements();
-  const ElementRange owned =
-      shares ? share_elements(store, rank.mesh.data)[static_cast<std::size_t>(rank.place.data)] : whole_range(store);
+  const auto buckets = gradient_buckets(store, shares ? rank.mesh.data : 1, bucket_bytes(config.mesh));
+  const ElementRanges owned = owned_elements(buckets, shares ? rank.place.data : 0);
   const std::int64_t norms = rank.mesh.tensor * blocks_of_model * kDouble;
   RankTraffic sent;
-  if (shares) {
-    sent.data = kFloat * (elements - owned.size()) + kFloat * owned.size() * (rank.mesh.data - 1) +
-                all_reduce(norms, rank.mesh.data);
-  } else {
-    sent.data = all_reduce(kFloat * elements, rank.mesh.data);
+  for (const GradientBucket& bucket : buckets) {
+    if (shares) {
+      const std::int64_t own = bucket.shares[static_cast<std::size_t>(rank.place.data)].size();
+      sent.data += kFloat * (bucket.range.size() - own) + kFloat * own * (rank.mesh.data - 1);
+    } else {
+      sent.data += all_reduce(kFloat * bucket.range.size(), rank.mesh.data);
+    }
   }
+  if (shares) sent.data += all_reduce(norms, rank.mesh.data);
   sent.pipeline = all_reduce(norms, rank.mesh.pipeline);
   sent.tensor =
       all_reduce(norms, rank.mesh.tensor) + all_reduce(kFloat * partial_elements(store, owned), rank.mesh.tensor);

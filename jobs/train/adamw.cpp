@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstddef>
+#include <utility>
 
 #include "models/ops/back_end.hpp"
 
@@ -54,11 +55,11 @@ void update_in_libtorch(const Update& u, const Rate& rate, const at::Tensor& gra
 
 }  // namespace
 
-AdamW::AdamW(const models::ParameterStore& store, const OptimizerConfig& config, ElementRange range)
-    : Optimizer(store, range),
+AdamW::AdamW(const models::ParameterStore& store, const OptimizerConfig& config, ElementRanges ranges)
+    : Optimizer(store, std::move(ranges)),
       config_(config),
-      first_moment_(at::zeros({range.size()}, store.flat().options())),
-      second_moment_(at::zeros({range.size()}, store.flat().options())) {}
+      first_moment_(at::zeros({num_elements()}, store.flat().options())),
+      second_moment_(at::zeros({num_elements()}, store.flat().options())) {}
 
 std::vector<Optimizer::State> AdamW::states() const {
   return {{"first_moment", first_moment_}, {"second_moment", second_moment_}};
@@ -84,7 +85,7 @@ void AdamW::step(const at::Tensor& gradient, double gradient_scale, double learn
   if (models::ops::back_end_of(gradient) == models::ops::BackEnd::kAten) {
     for (const Chunk& span : spans()) {
       if (span.rate == 0.0) continue;
-      const std::int64_t count = span.end - span.begin, own = span.begin - range_.begin;
+      const std::int64_t count = span.end - span.begin, own = span.state;
       update_in_libtorch(update, rate_of(span), gradient.narrow(0, span.begin, count),
                          store_.flat().narrow(0, span.begin, count), first_moment_.narrow(0, own, count),
                          second_moment_.narrow(0, own, count));
@@ -101,7 +102,7 @@ void AdamW::step(const at::Tensor& gradient, double gradient_scale, double learn
     const Chunk& chunk = chunks_[static_cast<std::size_t>(c)];
     if (chunk.rate == 0.0) continue;
     update_elements(update, chunk.end - chunk.begin, rate_of(chunk), gradients + chunk.begin, values + chunk.begin,
-                    first + (chunk.begin - range_.begin), second + (chunk.begin - range_.begin));
+                    first + chunk.state, second + chunk.state);
   }
 }
 

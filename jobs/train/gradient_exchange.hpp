@@ -2,10 +2,13 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "dist/mesh.hpp"
+#include "jobs/train/gradient_buckets.hpp"
 #include "jobs/train/optimizer.hpp"
 #include "models/parameter_blocks.hpp"
 
@@ -14,25 +17,30 @@ namespace meshfold::jobs {
 /// Whether a data rank keeps optimizer states for its share of the parameters only (ZeRO-1, Rajbhandari et al. 2020).
 enum class StateSharding { kOff, kOverData };
 
-/// The elements of each of `ranks` data ranks under kOverData: contiguous, of near-equal size, whole blocks.
-std::vector<ElementRange> share_elements(const models::ParameterStore& store, int ranks);
-
 /// What the ranks of a mesh exchange between backward and the next forward. Gradients are complete once they are summed
 /// over the data axis, and, where every tensor rank had only its rows of tokens, over the tensor axis. With kOverData a
 /// data rank gets only the gradients of its share of the parameter blocks, updates those, and the values are gathered;
-/// the bits are those of kOff, since all sums are added in the same order and updates are element by element. All
-/// members are collective over the mesh.
+/// the bits are those of kOff, since all sums are added in the same order and updates are element by element.
+///
+/// The data axis goes bucket by bucket from the end of the flat storage, the order in which backward completes
+/// gradients: start() sends off what is complete while backward goes on. Frozen parameters take no part. All members
+/// but the accessors are collective over the mesh; start() calls may differ from rank to rank.
 class GradientExchange {
  public:
-  /// The arguments outlive this object. `store` has the parameters of this rank's pipeline stage.
-  GradientExchange(const models::ParameterStore& store, const dist::Mesh& mesh, StateSharding sharding);
+  /// The references outlive this object. `store` has the parameters of this rank's pipeline stage.
+  GradientExchange(const models::ParameterStore& store, const dist::Mesh& mesh, StateSharding sharding,
+                   std::int64_t bucket_bytes = kBucketBytes);
 
   /// The elements whose gradients this rank gets and whose values it updates.
-  ElementRange owned() const { return owned_; }
+  const ElementRanges& owned() const { return owned_; }
   /// kOverData is in force: the owned elements are this data rank's alone.
   bool sharded() const { return sharded_; }
-  /// Sums a flat gradient over the mesh; on return the owned elements are complete and the others spent.
-  void reduce(const at::Tensor& flat_gradient) const;
+  std::size_t num_buckets() const { return buckets_.size(); }
+  /// Begins the sums over the data axis of the buckets that lie behind element `first` of the flat gradient, as far as
+  /// they are not begun, and lets those under way advance. They must not be touched until reduce() has returned.
+  void start(const at::Tensor& flat_gradient, std::int64_t first);
+  /// Begins what is left and waits for all; on return the owned elements are complete and the others spent.
+  void reduce(const at::Tensor& flat_gradient);
   /// L2 norm of the whole model's gradient after reduce(): every shard counts once and every copy once. Equal bits on
   /// every rank. Block sums are added in the order of the whole model's blocks (docs/numerics.md).
   double norm(const at::Tensor& flat_gradient) const;
@@ -40,17 +48,20 @@ class GradientExchange {
   void gather_values() const;
 
  private:
+  void note_partial();
   void sum_over_tensor(const at::Tensor& flat_gradient) const;
 
   const models::ParameterStore& store_;
   const dist::Mesh& mesh_;
   bool sharded_;
   std::vector<models::ParameterBlock> blocks_;
-  std::size_t first_block_ = 0, end_block_ = 0;           ///< owned
+  std::vector<GradientBucket> buckets_;
+  ElementRanges owned_;
   std::int64_t blocks_before_ = 0, blocks_of_model_ = 0;  ///< of lower stages; of all
-  std::vector<std::int64_t> elements_of_ranks_;           ///< [data ranks]
-  ElementRange owned_;
-  std::vector<ElementRange> partial_;  ///< owned elements whose gradients are parts of a sum over the tensor axis
+  ElementRanges partial_;  ///< owned elements whose gradients are parts of a sum over the tensor axis
+
+  std::size_t num_waiting_;  ///< buckets that are not begun: the first ones
+  std::vector<std::unique_ptr<dist::Work>> under_way_;
 };
 
 }  // namespace meshfold::jobs

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <utility>
 
 #include "jobs/train/adamw.hpp"
 #include "jobs/train/sgd.hpp"
@@ -14,12 +15,17 @@ constexpr std::int64_t kChunk = 32 * 1024;
 
 }  // namespace
 
-Optimizer::Optimizer(const models::ParameterStore& store, ElementRange range) : store_(store), range_(range) {
-  for (const models::Parameter& parameter : store) {
-    const bool decays = parameter.spec.decay == models::Decay::kYes;
-    const std::int64_t end = std::min(parameter.view.offset + parameter.num_elements, range.end);
-    for (std::int64_t begin = std::max(parameter.view.offset, range.begin); begin < end; begin += kChunk) {
-      chunks_.push_back({begin, std::min(begin + kChunk, end), decays, parameter.spec.rate});
+Optimizer::Optimizer(const models::ParameterStore& store, ElementRanges ranges)
+    : store_(store), ranges_(std::move(ranges)) {
+  for (const ElementRange& range : ranges_) {
+    for (const models::Parameter& parameter : store) {
+      const bool decays = parameter.spec.decay == models::Decay::kYes;
+      const std::int64_t end = std::min(parameter.view.offset + parameter.num_elements, range.end);
+      for (std::int64_t begin = std::max(parameter.view.offset, range.begin); begin < end; begin += kChunk) {
+        const std::int64_t chunk_end = std::min(begin + kChunk, end);
+        chunks_.push_back({begin, chunk_end, num_elements_, decays, parameter.spec.rate});
+        num_elements_ += chunk_end - begin;
+      }
     }
   }
 }
@@ -48,12 +54,12 @@ std::int64_t state_bytes_an_element(OptimizerKind kind) {
   return kind == OptimizerKind::kAdamW ? 2 * static_cast<std::int64_t>(sizeof(float)) : 0;
 }
 
-ElementRange whole_range(const models::ParameterStore& store) { return {0, store.num_elements()}; }
+ElementRanges whole_range(const models::ParameterStore& store) { return {{0, store.num_elements()}}; }
 
 std::unique_ptr<Optimizer> make_optimizer(const models::ParameterStore& store, const OptimizerConfig& config,
-                                          ElementRange range) {
-  if (config.kind == OptimizerKind::kSgd) return std::make_unique<Sgd>(store, config, range);
-  return std::make_unique<AdamW>(store, config, range);
+                                          ElementRanges ranges) {
+  if (config.kind == OptimizerKind::kSgd) return std::make_unique<Sgd>(store, config, std::move(ranges));
+  return std::make_unique<AdamW>(store, config, std::move(ranges));
 }
 
 }  // namespace meshfold::jobs

@@ -26,34 +26,38 @@ struct ElementRange {
   std::int64_t begin = 0, end = 0;
   std::int64_t size() const { return end - begin; }
 };
+/// Ranges that do not overlap, in rising order. Values "of the ranges" are one an element, range after range.
+using ElementRanges = std::vector<ElementRange>;
 
-/// Updates the elements of one range of a store's flat storage and keeps what it must remember of them. Updates are
+/// Updates the elements of some ranges of a store's flat storage and keeps what it must remember of them. Updates are
 /// element by element, so the bits do not depend on how the storage is divided among ranks.
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
-  /// One update with the range's part of `gradient` [num_elements of the store] times `gradient_scale` (clipping) at
+  /// One update with the ranges' part of `gradient` [num_elements of the store] times `gradient_scale` (clipping) at
   /// `learning_rate`. Does not refresh compute copies. Throws invalid_argument for a gradient of another size or type.
   virtual void step(const at::Tensor& gradient, double gradient_scale, double learning_rate) = 0;
 
-  /// Remembered between updates, one value an element of the range: "first_moment", fp32 [range().size()].
+  /// Remembered between updates, one value an element of the ranges: "first_moment", fp32 [num_elements()].
   struct State {
     std::string name;
     at::Tensor values;
   };
   virtual std::vector<State> states() const = 0;
 
-  const ElementRange& range() const { return range_; }
+  const ElementRanges& ranges() const { return ranges_; }
+  std::int64_t num_elements() const { return num_elements_; }  ///< of the ranges
   std::int64_t num_updates() const { return num_updates_; }
   void set_num_updates(std::int64_t n) { num_updates_ = n; }  ///< after loading a checkpoint
 
  protected:
-  Optimizer(const models::ParameterStore& store, ElementRange range);
+  Optimizer(const models::ParameterStore& store, ElementRanges ranges);
   void check_gradient(const at::Tensor& gradient) const;
 
   /// A part of one parameter, the unit of work of a thread.
   struct Chunk {
     std::int64_t begin, end;
+    std::int64_t state;  ///< where its remembered values begin
     bool decays;
     double rate;  ///< share of the learning rate; 0: neither updated nor decayed
   };
@@ -61,7 +65,8 @@ class Optimizer {
   std::vector<Chunk> spans() const;
 
   const models::ParameterStore& store_;
-  ElementRange range_;
+  ElementRanges ranges_;
+  std::int64_t num_elements_ = 0;
   std::vector<Chunk> chunks_;
   std::int64_t num_updates_ = 0;
 };
@@ -69,8 +74,8 @@ class Optimizer {
 /// Bytes that an optimizer remembers of an element.
 std::int64_t state_bytes_an_element(OptimizerKind kind);
 
-ElementRange whole_range(const models::ParameterStore& store);
+ElementRanges whole_range(const models::ParameterStore& store);
 std::unique_ptr<Optimizer> make_optimizer(const models::ParameterStore& store, const OptimizerConfig& config,
-                                          ElementRange range);
+                                          ElementRanges ranges);
 
 }  // namespace meshfold::jobs

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <utility>
+#include <vector>
+
 #include "jobs/train/optimizer.hpp"
 
 namespace meshfold::jobs {
@@ -8,8 +11,8 @@ namespace meshfold::jobs {
 /// It remembers nothing, and unlike AdamW it shows a gradient of the wrong scale.
 class Sgd final : public Optimizer {
  public:
-  Sgd(const models::ParameterStore& store, const OptimizerConfig& config, ElementRange range)
-      : Optimizer(store, range), config_(config) {}
+  Sgd(const models::ParameterStore& store, const OptimizerConfig& config, ElementRanges ranges)
+      : Optimizer(store, std::move(ranges)), config_(config) {}
   void step(const at::Tensor& gradient, double gradient_scale, double learning_rate) override;
   std::vector<State> states() const override { return {}; }
 

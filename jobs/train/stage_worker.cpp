@@ -63,7 +63,8 @@ std::vector<at::Tensor> StageWorker::forward(const Cell& cell, const std::vector
 }
 
 std::vector<at::Tensor> StageWorker::backward(const Cell& cell, const std::vector<at::Tensor>& received) {
-  gradients_->begin_pack();
+  const bool last = ++num_backward_ == packs_.size();
+  gradients_->begin_pack(last ? models::PackPlace::kLast : models::PackPlace::kInside);
   std::vector<at::Tensor> sent;
   // An empty pack still takes its place in the tree of sums.
   if (!is_empty(cell.pack)) {

@@ -60,6 +60,7 @@ class StageWorker final : public PipelineWorker {
   TakeOutputs take_outputs_;
   Loss loss_;
   std::map<int, Held> held_;
+  std::size_t num_backward_ = 0;
 };
 
 }  // namespace meshfold::jobs

@@ -29,7 +29,7 @@ struct TrainStep::Plan {
 };
 
 TrainStep::TrainStep(std::string job, const RunConfig& config, models::Model& model, const dist::Mesh& mesh,
-                     const data::Dataset& dataset, const GradientExchange& exchange, Optimizer& optimizer, int parts)
+                     const data::Dataset& dataset, GradientExchange& exchange, Optimizer& optimizer, int parts)
     : job_(std::move(job)),
       config_(config),
       model_(model),
@@ -43,7 +43,9 @@ TrainStep::TrainStep(std::string job, const RunConfig& config, models::Model& mo
           mesh.pipeline().size(), packs_per_rank())),
       loss_(models::make_loss(config.loss, static_cast<std::int64_t>(model.head().labels.size()))),
       gradients_(model.parameters(),
-                 config.training.deterministic ? models::Summation::kTree : models::Summation::kInOrder) {}
+                 config.training.deterministic ? models::Summation::kTree : models::Summation::kInOrder) {
+  gradients_.on_complete([this](const at::Tensor& sums, std::int64_t first) { exchange_.start(sums, first); });
+}
 
 TrainStep::Plan TrainStep::plan(std::span<const std::uint32_t> rows) const {
   Plan plan;
@@ -143,6 +145,9 @@ StepResult TrainStep::run(std::span<const std::uint32_t> rows, std::int64_t step
     failure = std::current_exception();
     std::fill(slots, slots + parts_, 0.0);
   }
+  const at::Tensor& gradient = failure ? gradients_.abandon() : gradients_.sum_packs();
+  // Others may have begun the exchange before a pack failed here, so all take their part in it.
+  if (goes_on) exchange_.reduce(gradient);
   slots[parts_] = request.stop ? 1 : 0;
   slots[parts_ + 1] = failure ? 1 : 0;
   mesh_.all().all_reduce(agreed, dist::ReduceOp::kSum)->wait();
@@ -156,8 +161,6 @@ StepResult TrainStep::run(std::span<const std::uint32_t> rows, std::int64_t step
   for (int p = 0; p < parts_; ++p) result.loss += slots[p];
   if (!std::isfinite(result.loss)) throw_bad_numbers(step, "the loss is " + std::to_string(result.loss));
 
-  const at::Tensor& gradient = gradients_.sum_packs();
-  exchange_.reduce(gradient);
   // Equal bits on every rank, so what follows from the norm needs no further agreement.
   result.grad_norm = exchange_.norm(gradient);
   if (!std::isfinite(result.grad_norm))

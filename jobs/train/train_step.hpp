@@ -40,7 +40,7 @@ class TrainStep {
  public:
   /// All arguments outlive this object. `job` names the job in messages.
   TrainStep(std::string job, const RunConfig& config, models::Model& model, const dist::Mesh& mesh,
-            const data::Dataset& dataset, const GradientExchange& exchange, Optimizer& optimizer, int parts);
+            const data::Dataset& dataset, GradientExchange& exchange, Optimizer& optimizer, int parts);
 
   /// `step` counts from 0 and keys the dropout masks. Throws BadNumbersError on every rank if the loss or the gradient
   /// norm is not finite (the weights are then untouched); what one rank throws meanwhile ends the step on all
@@ -71,7 +71,7 @@ class TrainStep {
   models::Model& model_;
   const dist::Mesh& mesh_;
   const data::Dataset& dataset_;
-  const GradientExchange& exchange_;
+  GradientExchange& exchange_;
   Optimizer& optimizer_;
   int parts_;
   PipelineSchedule schedule_;  ///< of this rank's packs

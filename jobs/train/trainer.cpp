@@ -76,7 +76,8 @@ class Trainer {
         early_stopping_(config.training.early_stopping, better_),
         plateau_(config.plateau, better_),
         exchange_(model.parameters(), mesh,
-                  config.mesh.shard_optimizer ? StateSharding::kOverData : StateSharding::kOff),
+                  config.mesh.shard_optimizer ? StateSharding::kOverData : StateSharding::kOff,
+                  bucket_bytes(config.mesh)),
         optimizer_(make_optimizer(model.parameters(), config.optimizer, exchange_.owned())),
         train_step_(task.name, config, model, mesh, dataset, exchange_, *optimizer_, parts_),
         meter_(mesh),
@@ -324,7 +325,7 @@ std::vector<checkpoint::Piece> Trainer::all_pieces() const {
   const HeldBy held_by = exchange_.sharded() ? HeldBy::kThisDataRank : HeldBy::kAllDataRanks;
   for (const Optimizer::State& state : optimizer_->states()) {
     std::ranges::move(
-        pieces_of("optimizer/" + state.name + "/", store, optimizer_->range(), state.values, held_by, mesh_),
+        pieces_of("optimizer/" + state.name + "/", store, optimizer_->ranges(), state.values, held_by, mesh_),
         std::back_inserter(all));
   }
   return all;

@@ -14,7 +14,7 @@
 #include "jobs/cv/job_setup.hpp"
 #include "jobs/error.hpp"
 #include "jobs/plan/run_plan.hpp"
-#include "jobs/train/gradient_exchange.hpp"
+#include "jobs/train/gradient_buckets.hpp"
 #include "models/error.hpp"
 #include "models/model.hpp"
 
@@ -79,7 +79,7 @@ TEST(Plan, HoldsWhatALoadedModelAndItsOptimizerHold) {
   for (const RankPlan& rank : group.plans) {
     const auto model = load_part(config, group.shape, rank.place);
     const models::ParameterStore& store = std::as_const(*model).parameters();
-    const auto range = share_elements(store, 2)[static_cast<std::size_t>(rank.place.data)];
+    const auto range = owned_elements(gradient_buckets(store, 2), rank.place.data);
     const auto optimizer = make_optimizer(store, config.optimizer, range);
     std::int64_t state_bytes = 0, copy_bytes = 0;
     for (const auto& state : optimizer->states()) state_bytes += static_cast<std::int64_t>(state.values.nbytes());

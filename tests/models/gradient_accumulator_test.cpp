@@ -128,6 +128,31 @@ TEST_F(GradientAccumulatorTest, ForgetsTheLastStepEvenWhereNoGradientArrives) {
   }
 }
 
+TEST_F(GradientAccumulatorTest, TellsWhatIsCompleteInTheLastPackAloneAndTakesNoMoreOfIt) {
+  GradientAccumulator accumulator(store_, Summation::kInOrder);
+  std::vector<std::int64_t> told;
+  accumulator.on_complete([&](const at::Tensor& sums, std::int64_t first) {
+    told.push_back(first);
+    EXPECT_EQ(slot(sums, "bias").abs().sum().item<float>(), 0.0F) << "no gradient reached it";
+    EXPECT_EQ(slot(sums, "key").sum().item<float>(), 96.0F) << "of both packs";
+  });
+  const std::int64_t key = store_.find("key")->view.offset;
+  accumulator.begin_step();
+  for (const PackPlace place : {PackPlace::kInside, PackPlace::kLast}) {
+    accumulator.begin_pack(place);
+    accumulator.add(store_.view("key"), at::ones({6, 8}));
+    accumulator.complete_from(key);
+    accumulator.complete_from(key);
+    if (place == PackPlace::kInside) accumulator.end_pack();
+  }
+
+  EXPECT_EQ(told, std::vector<std::int64_t>{key});
+  EXPECT_THROW(accumulator.add(store_.view("key"), at::ones({6, 8})), std::logic_error);
+  accumulator.add(store_.view("query"), at::ones({6, 8}));
+  accumulator.end_pack();
+  EXPECT_EQ(accumulator.sum_packs().sum().item<float>(), 96.0F + 48.0F);
+}
+
 TEST_F(GradientAccumulatorTest, AddsRepeatedRowsInOrderWhateverTheThreads) {
   const at::Tensor indices = at::randint(0, 3, {4000}, at::kLong), rows = at::randn({4000, 40});
   std::vector<at::Tensor> sums;
