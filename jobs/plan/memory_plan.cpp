@@ -24,9 +24,12 @@ RankMemory kept_memory(const models::ParameterStore& store, const RunConfig& con
 
 std::int64_t checkpoint_bytes(const models::ParameterStore& whole_model, const OptimizerConfig& optimizer) {
   const auto value_bytes = static_cast<std::int64_t>(sizeof(float));
-  std::int64_t elements = 0;
-  for (const models::Parameter& parameter : whole_model) elements += parameter.num_elements;
-  return elements * (value_bytes + state_bytes_an_element(optimizer.kind));
+  std::int64_t bytes = 0;
+  for (const models::Parameter& parameter : whole_model) {
+    const bool learns = parameter.spec.rate > 0;
+    bytes += parameter.num_elements * (value_bytes + (learns ? state_bytes_an_element(optimizer.kind) : 0));
+  }
+  return bytes;
 }
 
 }  // namespace meshfold::jobs
