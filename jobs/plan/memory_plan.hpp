@@ -27,7 +27,8 @@ struct RankMemory {
 RankMemory kept_memory(const models::ParameterStore& store, const RunConfig& config, const dist::MeshShape& shape,
                        int data_rank, int packs);
 
-/// Bytes of the tensors in a checkpoint: each element of the model once, and the optimizer's states of those that learn.
+/// Bytes of the tensors in a checkpoint: each element of the model once, and the optimizer's states of those that
+/// learn.
 std::int64_t checkpoint_bytes(const models::ParameterStore& whole_model, const OptimizerConfig& optimizer);
 
 }  // namespace meshfold::jobs
