@@ -16,17 +16,6 @@ def plan(*arguments):
                           timeout=120)
 
 
-def small_bert(directory):
-    import torch
-    import transformers
-    torch.manual_seed(5)
-    config = transformers.BertConfig(vocab_size=30522, hidden_size=96, num_hidden_layers=4, num_attention_heads=4, intermediate_size=384,
-                                     max_position_embeddings=128)
-    transformers.BertModel(config).save_pretrained(directory)
-    for name in ("vocab.txt", "tokenizer_config.json"):
-        shutil.copy(DATA / "minilm" / name, directory)
-
-
 def small_deberta(directory):
     import torch
     import transformers
@@ -44,7 +33,7 @@ class Plan(harness.EndToEnd):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        small_bert(cls.scratch / "bert")
+        harness.tiny_model(cls.scratch / "bert", hidden_size=96, layers=4)
         small_deberta(cls.scratch / "deberta")
 
     def config(self, directory, **changes):
