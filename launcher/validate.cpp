@@ -71,13 +71,14 @@ class Validation {
   }
 
   void check_files() {
-    const bool reads_training = fits() || command_ == "tokenize" || command_ == "train-tokenizer";
-    if (reads_training) need_file("data.train", config_.data.train);
+    const bool trains_tokenizer = command_ == "train-tokenizer", reads_training = fits() || command_ == "tokenize";
+    if (reads_training || trains_tokenizer) need_file("data.train", config_.data.train);
     if (reads_training || command_ == "predict") need_file("data.test", config_.data.test);
     if (command_ == "cv") need_file("data.sample_submission", config_.data.sample_submission);
     const std::string& model = config_.model.path;
     std::error_code ignored;
-    if (!model.empty() && !fs::is_regular_file(fs::path(model) / "config.json", ignored)) {
+    // A model is often made around the tokenizer that is yet to be trained.
+    if (!trains_tokenizer && !model.empty() && !fs::is_regular_file(fs::path(model) / "config.json", ignored)) {
       fault("model.path", "= '" + model + "': there is no config.json in it; name a Hugging Face model directory");
     }
     if (!config_.run.directory.empty() && fs::exists(config_.run.directory, ignored) &&

@@ -21,8 +21,8 @@ PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 
 # What a page may call, and what is not run as it stands: scripts that install and build are checked for their syntax, and quickstart leaves a
 # small run at the place of its large one.
-PROGRAMS = {"build/release/meshfold", "mpirun", "scripts/quickstart", "scripts/test", "scripts/build", "cat", "head", "tail", "ls", "tensorboard",
-            "sbatch", "squeue", "scontrol", "scancel"}
+PROGRAMS = {"build/release/meshfold", "mpirun", "scripts/quickstart", "scripts/test", "scripts/build", "scripts/small_deberta.py", "cat", "head", "tail", "ls",
+            "tensorboard", "sbatch", "squeue", "scontrol", "scancel"}
 SMALL_RUN = ("mpirun -n 2 build/release/meshfold cv --config examples/vader.ini --run runs/quickstart --set data.train=data/vader/train.csv "
              "--set data.test=test.csv --set training.epochs=1")
 SUBSTITUTES = {
@@ -30,8 +30,10 @@ SUBSTITUTES = {
     "scripts/test": "bash -n scripts/test",
     "scripts/build": "bash -n scripts/build",
 }
-# Programs of others that stand before the real ones on PATH: sbatch runs the job at once, tensorboard reads the events and ends.
+# Programs of others that stand before the real ones on PATH: sbatch runs the job at once, tensorboard reads the events and ends, python3 is the one
+# that has the packages, with the libraries that its torch needs.
 STAND_INS = {
+    "python3": f'LD_LIBRARY_PATH={shlex.quote(os.environ.get("LD_LIBRARY_PATH", ""))} exec {shlex.quote(sys.executable)} "$@"',
     "sbatch": r'''eval "log=$(sed -n 's/^#SBATCH --output=//p' "$1")"
 SLURM_JOB_ID=1 bash "$1" >"${log//%j/1}" 2>&1 && echo "Submitted batch job 1"''',
     "squeue": "echo JOBID",

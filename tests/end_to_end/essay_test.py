@@ -1,7 +1,6 @@
-"""examples/essay.ini end to end: a small model of DeBERTa-v3's kind with a SentencePiece vocabulary of real texts, trained, exported, used."""
+"""examples/essay.ini end to end: a small model of DeBERTa-v3's kind around the tokenizer that train-tokenizer makes of real texts,
+trained, exported, used."""
 
-import subprocess
-import sys
 import unittest
 
 import numpy
@@ -31,9 +30,7 @@ class Essay(unittest.TestCase):
         cls.table, cls.test_table = cls.scratch / "essays.csv", cls.scratch / "tables" / "test.csv"
         harness.write_csv(cls.table, list(essays(cls.scratch / "tables" / "train.csv")))
         cls.model = cls.scratch / "model"
-        cls.spm = harness.train_tokenizer(cls.scratch, [row["text"] for row in read_csv(cls.table)], 600)
-        subprocess.run([sys.executable, REPOSITORY / "scripts/small_deberta.py", "--spm", cls.spm, "--out", cls.model], check=True,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        harness.small_deberta(cls.model, cls.table, "tokenizer.vocabulary_size=600")
 
     def settings(self, directory, **changes):
         keys = {"data.train": self.table, "model.path": self.model, "data.cache": self.scratch / "cache", "optimizer.learning_rate": 2e-3,

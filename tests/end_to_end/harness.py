@@ -104,15 +104,14 @@ def scratch_directory():
     return tempfile.TemporaryDirectory(prefix="meshfold-test-")
 
 
-def train_tokenizer(directory, texts, pieces):
-    """A unigram model in DeBERTa's layout; returns its file."""
-    import sentencepiece
-    model = Path(directory) / "spm.model"
-    with open(model, "wb") as file:
-        sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(texts), model_writer=file, vocab_size=pieces, pad_id=0, bos_id=1, eos_id=2,
-                                                 unk_id=3, pad_piece="[PAD]", bos_piece="[CLS]", eos_piece="[SEP]", unk_piece="[UNK]",
-                                                 minloglevel=2)
-    return model
+def small_deberta(directory, table, *settings):
+    """As a user makes one for examples/essay.ini: our own tokenizer of the table's texts, and random weights around it."""
+    with scratch_directory() as trained:
+        words = [word for setting in (f"data.train={table}", *settings) for word in ("--set", setting)]
+        subprocess.run([BINARY, "train-tokenizer", "--config", REPOSITORY / "examples/essay.ini", "--run", trained, *words], env=environment(),
+                       check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([sys.executable, REPOSITORY / "scripts/small_deberta.py", "--spm", Path(trained) / "tokenizer/spm.model", "--out", directory],
+                       check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 class EndToEnd(unittest.TestCase):

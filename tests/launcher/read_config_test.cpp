@@ -89,6 +89,18 @@ TEST_F(ReadConfig, AllFaultsComeAtOnceWithTheirPlaces) {
   expect_has(faults, "8 faults");
 }
 
+TEST_F(ReadConfig, TrainTokenizerAsksForItsTableAloneOfAConfigThatIsForTraining) {
+  const auto sets = [&](const char* table) {
+    return std::vector<std::pair<std::string, std::string>>{
+        {"data.train", path(table)}, {"data.test", path("later.csv")}, {"model.path", path("later")}};
+  };
+  EXPECT_EQ(faults_of(line("train-tokenizer", sets("train.csv"))), "");
+  const std::string faults = faults_of(line("train-tokenizer", sets("missing.csv")));
+  expect_has(faults, "missing.csv': there is no such file");
+  EXPECT_EQ(faults.find("later"), std::string::npos) << faults;
+  expect_has(faults_of(line("tokenize", sets("train.csv"))), "later': there is no config.json in it");
+}
+
 TEST_F(ReadConfig, ContradictionsAreNamed) {
   expect_has(faults_of(good({{"cv.strategy", "group"}})), "cv.strategy by groups needs data.group");
   expect_has(faults_of(good({{"cv.strategy", "column"}})), "cv.strategy = column needs data.fold");
