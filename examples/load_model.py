@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 from torch.nn import functional
 from transformers import AutoConfig, AutoModel
+from transformers.activations import ACT2FN
 
 
 class HeadModel(torch.nn.Module):
@@ -31,7 +32,7 @@ class HeadModel(torch.nn.Module):
         kind, last, real = self.settings["pooling"], states[-1], mask[:, :, None].bool()
         if kind == "cls":
             if "pooler.dense.weight" in self.head:  # DeBERTa's context pooler
-                return functional.gelu(self.linear("pooler.dense", last[:, 0]))
+                return ACT2FN[self.backbone.config.pooler_hidden_act](self.linear("pooler.dense", last[:, 0]))
             return self.backbone.pooler(last)
         if kind == "mean":
             return (last * real).sum(1) / real.sum(1)

@@ -2,6 +2,8 @@
 
 #include <ATen/Functions.h>
 
+#include <algorithm>
+
 #include "models/error.hpp"
 #include "models/model_directory_head.hpp"
 #include "models/safetensors.hpp"
@@ -19,6 +21,20 @@ std::string listed(const std::vector<std::string>& names) {
   for (std::size_t i = 0; i < names.size() && i < kShown; ++i) text += (i > 0 ? ", " : "") + names[i];
   if (names.size() > kShown) text += " and " + std::to_string(names.size() - kShown) + " more";
   return text;
+}
+
+/// Whether two heads read the same texts and features, so that each column of a classifier means the same.
+bool same_inputs(const HeadConfig& a, const HeadConfig& b) {
+  return a.views == b.views && std::ranges::equal(a.features, b.features, {}, &Feature::name, &Feature::name);
+}
+
+/// What to do about a tensor of another shape than the model's.
+const char* advice_on(const ParameterSpec& spec, const std::vector<std::int64_t>& stored) {
+  if (!is_classifier(spec.name)) return "; config.json and the weights must be of one model";
+  if (stored.size() == 2 && stored[1] != spec.global_shape[1]) {
+    return "; it reads other texts or features than meshfold_head in config.json says, export the model again";
+  }
+  return "; the directory's head has other outputs than asked for, start from the backbone without it";
 }
 
 }  // namespace
@@ -44,7 +60,7 @@ void DirectoryTensors::add(const std::shared_ptr<const TensorFile>& file) {
 LoadReport DirectoryTensors::match(const ParameterStore& store, const HeadConfig& head, const HeadConfig& own) {
   const auto is_pooler = [&](const std::string& name) { return is_own_pooler(name) || architecture_.is_pooler(name); };
   const bool other_pooling = !same_pooling(head, own);
-  const bool other_vector = other_pooling || head.views != own.views || head.features.size() != own.features.size();
+  const bool other_vector = other_pooling || !same_inputs(head, own);
   LoadReport report;
   std::vector<std::string> missing, extra;
   for (auto source = sources_.begin(); source != sources_.end();) {
@@ -80,13 +96,10 @@ void DirectoryTensors::read(const Parameter& parameter) const {
   const Source& source = sources_.at(parameter.spec.name);
   const TensorDescription& stored = source.file->description(source.name);
   if (stored.shape != parameter.spec.global_shape) {
-    const char* advice =
-        is_classifier(parameter.spec.name)
-            ? "; the directory's head has other outputs than asked for, start from the backbone without it"
-            : "; config.json and the weights must be of one model";
     throw ModelFileError(source.file->path().string(), "tensor '" + source.name + "' has shape " +
                                                            shape_text(stored.shape) + " where the model has " +
-                                                           shape_text(parameter.spec.global_shape) + advice);
+                                                           shape_text(parameter.spec.global_shape) +
+                                                           advice_on(parameter.spec, stored.shape));
   }
   at::Tensor value = parameter.view.value;
   if (value.is_cpu()) return source.file->read_box(source.name, parameter.spec.box, value);

@@ -1,8 +1,8 @@
 """Heads in padded PyTorch over a transformers BERT, dropout off, for heads_test.cpp: logits, MSE loss, every parameter's gradient in fp32
 and in fp64. Afterwards the exported directories are loaded with examples/load_model.py.
 
-    heads_oracle.py DIRECTORY          writes DIRECTORY/model and DIRECTORY/<case>.safetensors
-    heads_oracle.py DIRECTORY check    loads DIRECTORY/exported/<case>
+    heads_oracle.py DIRECTORY          writes DIRECTORY/model, DIRECTORY/deberta and DIRECTORY/<case>.safetensors
+    heads_oracle.py DIRECTORY check    loads DIRECTORY/exported/<case> and DIRECTORY/exported_views/<case>
 """
 import copy
 import pathlib
@@ -11,7 +11,7 @@ import sys
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import BertConfig, BertModel
+from transformers import BertConfig, BertModel, DebertaV2Config, DebertaV2Model
 
 OUTPUTS = 3
 LENGTHS = [1, 40, 9, 17, 8, 2]
@@ -110,10 +110,28 @@ def write(directory):
         for parameter in [*backbone.parameters(), *(p for head in heads.values() for p in head.parameters())]:
             parameter.add_(0.1 * torch.randn_like(parameter))
     backbone.save_pretrained(directory / "model")
+    # Its head's pooler has another activation than DeBERTa-v3's.
+    DebertaV2Model(DebertaV2Config(
+        vocab_size=101, hidden_size=width, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40, max_position_embeddings=40,
+        relative_attention=True, position_buckets=8, pos_att_type=["p2c", "c2p"], share_att_key=True, norm_rel_ebd="layer_norm",
+        position_biased_input=False, type_vocab_size=0, pooler_hidden_act="tanh", initializer_range=0.2)).save_pretrained(directory / "deberta")
     for name, head in heads.items():
         save_file(reference(backbone, head), directory / f"{name}.safetensors")
 
 
+def padded(token_ids, lengths, **others):
+    """Packed rows as inputs of transformers."""
+    pad = lambda flat: nn.utils.rnn.pad_sequence(flat.split(lengths.tolist()), batch_first=True)
+    return {"input_ids": pad(token_ids), "attention_mask": pad(torch.ones_like(token_ids))} | {name: pad(flat) for name, flat in others.items()}
+
+
+def check_logits(name, logits, expected):
+    difference = (logits - expected).abs().max().item()
+    print(f"{name}: largest difference of a logit {difference:.2e}")
+    assert logits.shape == expected.shape and difference <= 1e-4
+
+
+@torch.no_grad()
 def check(directory):
     sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "examples"))
     from load_model import HeadModel
@@ -122,14 +140,14 @@ def check(directory):
     for case in cases:
         tensors = load_file(directory / (("last" if case.name == "mean" else case.name) + ".safetensors"))
         expected = load_file(directory / "exported_logits.safetensors")[case.name]
-        lengths = tensors["lengths"].tolist()
-        pad = lambda flat: nn.utils.rnn.pad_sequence(flat.split(lengths), batch_first=True)
-        inputs = {"input_ids": pad(tensors["token_ids"]), "token_type_ids": pad(tensors["segments"]),
-                  "attention_mask": pad(torch.ones_like(tensors["token_ids"]))}
-        with torch.no_grad():
-            difference = (HeadModel(case).eval()([inputs]) - expected).abs().max().item()
-        print(f"{case.name}: largest difference of a logit {difference:.2e}")
-        assert difference <= 1e-4
+        check_logits(case.name, HeadModel(case).eval()([padded(tensors["token_ids"], tensors["lengths"], token_type_ids=tensors["segments"])]), expected)
+    tensors = load_file(directory / "exported_views.safetensors")
+    whole = padded(tensors["token_ids"], tensors["lengths"])
+    views = [{key: rows[view::2] for key, rows in whole.items()} for view in range(2)]
+    cases = sorted((directory / "exported_views").iterdir())
+    assert len(cases) == 4, cases
+    for case in cases:
+        check_logits(case.name, HeadModel(case).eval()(views, features=tensors["features"]), tensors[case.name])
 
 
 directory = pathlib.Path(sys.argv[1])
