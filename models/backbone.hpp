@@ -34,6 +34,7 @@ struct BackboneShape {
   std::int64_t num_layers = 0, hidden_size = 0, num_heads = 0, vocabulary_size = 0;
   std::int64_t max_positions = 0;      ///< longest input in tokens
   std::int64_t intermediate_size = 0;  ///< width of the feed-forward block
+  std::int64_t embedding_size = 0;     ///< width of the embeddings' tables; others than hidden_size are projected
 };
 
 /// An encoder as a chain `embeddings -> layer 0 .. L-1`; a pipeline stage is a range of that chain. It declares its

@@ -49,8 +49,8 @@ class BertBackbone final : public Backbone {
   LayerStream layer(const LayerStream& stream, std::int64_t index, const PackedInput& input,
                     const ForwardContext& context) const override;
   BackboneShape shape() const override {
-    return {config_.num_layers,      config_.hidden_size,   config_.num_heads,
-            config_.vocabulary_size, config_.max_positions, config_.intermediate_size};
+    return {config_.num_layers,    config_.hidden_size,       config_.num_heads,  config_.vocabulary_size,
+            config_.max_positions, config_.intermediate_size, config_.hidden_size};
   }
   PoolerConfig pooler() const override { return {"bert.pooler.dense", ops::Activation::kTanh, 0.0}; }
   DropoutOverrides dropout() const override { return {hidden_dropout_, attention_dropout_}; }

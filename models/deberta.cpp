@@ -53,7 +53,8 @@ class DebertaBackbone final : public Backbone {
             config_.attention.num_heads,
             config_.vocabulary_size,
             config_.position_biased_input ? config_.max_positions : kLongestCounted,
-            config_.intermediate_size};
+            config_.intermediate_size,
+            config_.embedding_size.value_or(config_.hidden_size)};
   }
   PoolerConfig pooler() const override { return {"pooler.dense", config_.pooler_activation, config_.pooler_dropout}; }
   DropoutOverrides dropout() const override { return {hidden_dropout_, attention_dropout_}; }
@@ -79,17 +80,19 @@ class DebertaBackbone final : public Backbone {
   double hidden_dropout_, attention_dropout_;
   EncoderLayerConfig layer_config_;
   ParameterView words_, positions_, segments_, relative_;
+  ParameterView projection_;  ///< of the embeddings to the hidden size, where their tables have another width
   NormParameters embedding_norm_, relative_norm_;
   std::vector<LayerParameters> layers_;  ///< those of other stages have no views
 };
 
 void DebertaBackbone::declare(ParameterDeclaration& declare) const {
-  const std::int64_t hidden = config_.hidden_size;
-  declare.weight(kEmbeddings + "word_embeddings", config_.vocabulary_size, hidden, ComputeCopy::kNo);
+  const std::int64_t hidden = config_.hidden_size, width = config_.embedding_size.value_or(hidden);
+  declare.weight(kEmbeddings + "word_embeddings", config_.vocabulary_size, width, ComputeCopy::kNo);
   if (config_.position_biased_input)
-    declare.weight(kEmbeddings + "position_embeddings", config_.max_positions, hidden, ComputeCopy::kNo);
+    declare.weight(kEmbeddings + "position_embeddings", config_.max_positions, width, ComputeCopy::kNo);
   if (config_.num_segments > 0)
-    declare.weight(kEmbeddings + "token_type_embeddings", config_.num_segments, hidden, ComputeCopy::kNo);
+    declare.weight(kEmbeddings + "token_type_embeddings", config_.num_segments, width, ComputeCopy::kNo);
+  if (config_.embedding_size) declare.weight(kEmbeddings + "embed_proj", hidden, width, ComputeCopy::kYes);
   declare.norm(kEmbeddings + "LayerNorm", hidden);
   if (config_.relative_attention)
     declare.weight(kEncoder + "rel_embeddings", 2 * config_.attention.buckets.span(), hidden, ComputeCopy::kNo);
@@ -127,11 +130,12 @@ void DebertaBackbone::bind(const ParameterStore& store, const LayerRange& range)
     words_ = store.view(kEmbeddings + "word_embeddings.weight");
     if (config_.position_biased_input) positions_ = store.view(kEmbeddings + "position_embeddings.weight");
     if (config_.num_segments > 0) segments_ = store.view(kEmbeddings + "token_type_embeddings.weight");
+    if (config_.embedding_size) projection_ = store.view(kEmbeddings + "embed_proj.weight");
     embedding_norm_ = find_linear(store, kEmbeddings + "LayerNorm");
     if (config_.relative_attention) relative_ = store.view(kEncoder + "rel_embeddings.weight");
     if (config_.norm_relative_embeddings) relative_norm_ = find_linear(store, kEncoder + "LayerNorm");
-    check_embedding_cuts(words_, {positions_, segments_, embedding_norm_.weight, embedding_norm_.bias, relative_,
-                                  relative_norm_.weight, relative_norm_.bias});
+    check_embedding_cuts(words_, {positions_, segments_, projection_, embedding_norm_.weight, embedding_norm_.bias,
+                                  relative_, relative_norm_.weight, relative_norm_.bias});
   }
   layers_.assign(static_cast<std::size_t>(config_.num_layers), {});
   for (std::int64_t layer = range.first; layer < range.end; ++layer) {
@@ -141,7 +145,8 @@ void DebertaBackbone::bind(const ParameterStore& store, const LayerRange& range)
   }
 }
 
-/// As BERT. Relative embeddings are whole; their projections are cut by heads as those of the hidden states.
+/// As BERT. Each rank projects the embeddings of its own rows by the whole matrix. Relative embeddings are whole; their
+/// projections are cut by heads as those of the hidden states.
 std::vector<LayoutRule> DebertaBackbone::layout() const {
   return parse_layout_rules(
       R"(deberta\.embeddings\.word_embeddings\.weight -> tensor~, -;
@@ -170,9 +175,11 @@ ops::SlotRows DebertaBackbone::slot_rows(const PackedInput& input) const {
 }
 
 LayerStream DebertaBackbone::embed(const PackedInput& input, const ForwardContext& context) const {
+  at::Tensor sum = ops::sum_embeddings(input, words_, positions_, segments_, context);
+  if (config_.embedding_size) sum = ops::linear(sum, projection_, {}, ops::Activation::kNone, context);
   LayerStream stream;
-  stream.hidden = ops::embed(input, words_, positions_, segments_, embedding_norm_.weight, embedding_norm_.bias,
-                             config_.layer_norm_epsilon, {hidden_dropout_, 0}, context);
+  stream.hidden = ops::norm(sum, embedding_norm_.weight, embedding_norm_.bias, config_.layer_norm_epsilon,
+                            {hidden_dropout_, 0}, input, context);
   if (config_.attention.has_positions()) {
     stream.relative = ops::relative_embeddings(relative_, slot_rows(input), relative_norm_.weight, relative_norm_.bias,
                                                config_.layer_norm_epsilon, context);

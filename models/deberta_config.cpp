@@ -46,8 +46,7 @@ void check_architecture(const ConfigJson& json, const DebertaConfig& config) {
     const char* key;
     std::int64_t supported;
   };
-  const Width widths[] = {{"embedding_size", config.hidden_size},
-                          {"pooler_hidden_size", config.hidden_size},
+  const Width widths[] = {{"pooler_hidden_size", config.hidden_size},
                           {"attention_head_size", config.hidden_size / config.attention.num_heads}};
   for (const auto& [key, supported] : widths) {
     if (json.integer(key).value_or(supported) != supported) {
@@ -108,6 +107,10 @@ DebertaConfig read_deberta_config(const ConfigJson& json) {
     json.fail("hidden_size does not divide by num_attention_heads");
   }
   check_architecture(json, config);
+  if (json.find("embedding_size")) {
+    const std::int64_t size = required_size(json, "embedding_size");
+    if (size != config.hidden_size) config.embedding_size = size;
+  }
   if (json.integer("type_vocab_size").value_or(0) != 0) config.num_segments = required_size(json, "type_vocab_size");
   if (json.find("position_biased_input")) config.position_biased_input = json.flag("position_biased_input");
   read_relative_attention(json, config);

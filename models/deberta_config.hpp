@@ -14,6 +14,7 @@ class ConfigJson;
 struct DebertaConfig {
   std::int64_t vocabulary_size = 0;
   std::int64_t hidden_size = 0;
+  std::optional<std::int64_t> embedding_size;  ///< width of the embeddings' tables where it is not hidden_size
   std::int64_t num_layers = 0;
   std::int64_t intermediate_size = 0;
   std::int64_t max_positions = 0;     ///< rows of the absolute position embeddings, where there are any
@@ -34,7 +35,7 @@ struct DebertaConfig {
 };
 
 /// Reads a config.json of model_type deberta-v2 with the defaults of transformers 5. Refuses, as a ModelFileError that
-/// names the key: v2's convolution layer, z_steps, embeddings or poolers or heads of another width, unknown kinds of
+/// names the key: v2's convolution layer, z_steps, poolers or heads of another width, unknown kinds of
 /// position terms and norms, and what read_bert_config refuses.
 DebertaConfig read_deberta_config(const ConfigJson& json);
 

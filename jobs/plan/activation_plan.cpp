@@ -28,7 +28,10 @@ class PackBytes {
   /// Kept for backward from the end of forward on.
   std::int64_t kept() const {
     std::int64_t bytes = 3 * kIndex * T_;
-    if (rank_.is_first() && !rank_.rates.freeze_embeddings) bytes += norm(kFloat) + A_ * (H_ + 1) * kFloat;
+    if (rank_.is_first() && !rank_.rates.freeze_embeddings) {
+      bytes += norm(kFloat) + A_ * (H_ + 1) * kFloat;
+      if (rank_.model.embedding_size != H_) bytes += R_ * rank_.model.embedding_size * c_;
+    }
     for (std::int64_t layer = rank_.layers.first; layer < rank_.layers.end; ++layer) {
       if (rank_.goes_back(layer)) bytes += rank_.recomputes ? R_ * H_ * kFloat : layer_kept();
     }

@@ -51,8 +51,9 @@ std::int64_t tensor_bytes(const RankGeometry& rank, const PackShape& pack) {
   const TensorRows rows{pack.tokens, rank.own_rows(pack.tokens), rank.mesh.tensor - 1, rank.model.hidden_size};
   std::int64_t forward = 0, backward = 0;
   if (rank.is_first() && rank.cuts_words) {
-    forward += rows.reduce();
-    if (!rank.rates.freeze_embeddings) backward += rows.gather(kFloat);
+    const TensorRows words{rows.tokens, rows.own, rows.others, rank.model.embedding_size};
+    forward += words.reduce();
+    if (!rank.rates.freeze_embeddings) backward += words.gather(kFloat);
   }
   for (std::int64_t layer = rank.layers.first; layer < rank.layers.end; ++layer) {
     forward += layer_forward(rank, rows);

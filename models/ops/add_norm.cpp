@@ -32,4 +32,27 @@ at::Tensor add_norm(const at::Tensor& x, const at::Tensor& residual, const Param
   return attach_backward(y, {x, residual}, "AddNormBackward", backward);
 }
 
+at::Tensor norm(const at::Tensor& x, const ParameterView& gamma, const ParameterView& beta, double epsilon,
+                const DropoutSite& site, const PackedInput& input, const ForwardContext& context) {
+  const auto dropout = std::make_shared<const RowDropout>(RowDropout::over_tokens(site, input, context));
+  const at::NoGradGuard no_graph;  // the block is the graph
+  NormResult result = norm_forward({.base = x.to(at::kFloat).contiguous(),
+                                    .x = {},
+                                    .before = nullptr,
+                                    .after = dropout.get(),
+                                    .gamma = gamma.value,
+                                    .beta = beta.value,
+                                    .epsilon = epsilon});
+  if (context.mode != Mode::kTraining) return result.y;
+  const at::Tensor y = std::move(result.y);
+  const auto backward = [saved = std::move(result), dropout, gamma, beta, x_type = x.scalar_type(),
+                         sink = context.gradients](const at::Tensor& dy) -> std::vector<at::Tensor> {
+    const auto gradients = norm_backward(dy, saved, gamma.value, nullptr, dropout.get(), at::ScalarType::Undefined);
+    sink->add(gamma, gradients.gamma);
+    sink->add(beta, gradients.beta);
+    return {gradients.base.to(x_type)};
+  };
+  return attach_backward(y, {x}, "NormBackward", backward);
+}
+
 }  // namespace meshfold::models::ops

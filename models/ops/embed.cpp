@@ -2,14 +2,12 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
-#include <memory>
 #include <stdexcept>
 #include <string>
 
 #include "models/ops/autograd.hpp"
 #include "models/ops/back_end.hpp"
 #include "models/ops/chunks.hpp"
-#include "models/ops/layer_norm.hpp"
 #include "models/ops/ops.hpp"
 #include "models/ops/tensor_parallel.hpp"
 #include "models/token_rows.hpp"
@@ -95,31 +93,19 @@ at::Tensor sum_of_rows(const PackedInput& input, const ParameterView& words, con
 
 }  // namespace
 
-at::Tensor embed(const PackedInput& input, const ParameterView& words, const ParameterView& positions,
-                 const ParameterView& segments, const ParameterView& gamma, const ParameterView& beta, double epsilon,
-                 const DropoutSite& site, const ForwardContext& context) {
-  const auto dropout = std::make_shared<const RowDropout>(RowDropout::over_tokens(site, input, context));
+at::Tensor sum_embeddings(const PackedInput& input, const ParameterView& words, const ParameterView& positions,
+                          const ParameterView& segments, const ForwardContext& context) {
   const at::NoGradGuard no_graph;  // the block is the graph
-  NormResult result = norm_forward({.base = sum_of_rows(input, words, positions, segments, context),
-                                    .x = {},
-                                    .before = nullptr,
-                                    .after = dropout.get(),
-                                    .gamma = gamma.value,
-                                    .beta = beta.value,
-                                    .epsilon = epsilon});
-  if (context.mode != Mode::kTraining) return result.y;
-  const at::Tensor y = std::move(result.y);
-  const auto backward = [=, saved = std::move(result),
-                         sink = context.gradients](const at::Tensor& dy) -> std::vector<at::Tensor> {
-    const auto gradients = norm_backward(dy, saved, gamma.value, nullptr, dropout.get(), at::ScalarType::Undefined);
-    sink->add(gamma, gradients.gamma);
-    sink->add(beta, gradients.beta);
+  const at::Tensor sum = sum_of_rows(input, words, positions, segments, context);
+  if (context.mode != Mode::kTraining) return sum;
+  const auto backward = [=, sink = context.gradients](const at::Tensor& given) -> std::vector<at::Tensor> {
+    const at::Tensor gradient = given.contiguous();
     const TokenRows own = token_rows(input.num_tokens(), context);
     const auto add_own = [&](const ParameterView& table, const at::Tensor& indices) {
-      if (table.value.defined()) sink->add_rows(table, indices.narrow(0, own.first, own.count), gradients.base);
+      if (table.value.defined()) sink->add_rows(table, indices.narrow(0, own.first, own.count), gradient);
     };
     if (words.sharded) {
-      add_table_rows(*sink, words, input.token_ids, gradients.base, context);
+      add_table_rows(*sink, words, input.token_ids, gradient, context);
     } else {
       add_own(words, input.token_ids);
     }
@@ -127,7 +113,14 @@ at::Tensor embed(const PackedInput& input, const ParameterView& words, const Par
     add_own(segments, input.segments);
     return {};
   };
-  return attach_backward(y, {}, "EmbedBackward", backward);
+  return attach_backward(sum, {}, "SumEmbeddingsBackward", backward);
+}
+
+at::Tensor embed(const PackedInput& input, const ParameterView& words, const ParameterView& positions,
+                 const ParameterView& segments, const ParameterView& gamma, const ParameterView& beta, double epsilon,
+                 const DropoutSite& dropout, const ForwardContext& context) {
+  return norm(sum_embeddings(input, words, positions, segments, context), gamma, beta, epsilon, dropout, input,
+              context);
 }
 
 }  // namespace meshfold::models::ops

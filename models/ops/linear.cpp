@@ -13,14 +13,16 @@ at::Tensor linear(const at::Tensor& x, const ParameterView& weight, const Parame
   const at::ScalarType type = weight.compute.scalar_type();
   const at::NoGradGuard no_graph;  // the block is the graph
   const at::Tensor input = x.detach().to(type).contiguous();
+  const at::Tensor summand =
+      bias.value.defined() ? bias.value : at::zeros({weight.value.size(0)}, weight.value.options());
   const Keep keep = context.mode == Mode::kTraining ? Keep::kPreActivationToo : Keep::kOutput;
-  const auto [pre_activation, y] = linear_forward(input, weight.compute, bias.value, activation, keep);
+  const auto [pre_activation, y] = linear_forward(input, weight.compute, summand, activation, keep);
   if (context.mode != Mode::kTraining) return y;
   const auto backward = [=, z = pre_activation, x_type = x.scalar_type(),
                          sink = context.gradients](const at::Tensor& dy) -> std::vector<at::Tensor> {
     const auto gradients = activation_backward(dy, z, activation);
     sink->add_product(weight, gradients.dz, input);
-    sink->add(bias, gradients.bias);
+    if (bias.value.defined()) sink->add(bias, gradients.bias);
     return {product_input_gradient(gradients.dz, weight.compute, x_type)};
   };
   return attach_backward(y, {x}, "LinearBackward", backward);

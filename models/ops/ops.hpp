@@ -9,7 +9,7 @@
 #include "models/forward_context.hpp"
 #include "models/packed_input.hpp"
 
-/// The blocks that models are made of. On a tensor axis the blocks between matrix products (add_norm, embed) see this
+/// The blocks that models are made of. On a tensor axis the blocks between matrix products (norms, embeddings) see this
 /// rank's rows of tokens only (token_rows.hpp); tensor_parallel.hpp has the products. Each is one autograd function
 /// with a backward by hand; weight gradients go to context.gradients. Activations are [tokens, width] without padding.
 /// In fp32 runs everything is fp32; in bf16 runs block inputs and outputs of matrix products are bf16 while the
@@ -25,7 +25,8 @@ struct DropoutSite {
 
 enum class Activation { kNone, kGelu /* erf */, kGeluTanh, kTanh, kRelu };
 
-/// activation(x W^T + b). x [T, in] in the compute type or fp32 (cast once); result [T, out] in the compute type.
+/// activation(x W^T + b). x [T, in] in the compute type or fp32 (cast once); result [T, out] in the compute type. The
+/// bias may be undefined: there is none.
 at::Tensor linear(const at::Tensor& x, const ParameterView& weight, const ParameterView& bias, Activation activation,
                   const ForwardContext& context);
 
@@ -48,8 +49,15 @@ at::Tensor add_norm(const at::Tensor& x, const at::Tensor& residual, const Param
                     const ParameterView& beta, double epsilon, const DropoutSite& dropout, const PackedInput& input,
                     const ForwardContext& context);
 
-/// dropout(LayerNorm(word[token] + position[pos] + segment[seg])), fp32 [T, H]. Positions and segments may be
-/// undefined: the model has none.
+/// dropout(LayerNorm(x)), fp32 [T, H]. x [T, H] compute type or fp32.
+at::Tensor norm(const at::Tensor& x, const ParameterView& gamma, const ParameterView& beta, double epsilon,
+                const DropoutSite& dropout, const PackedInput& input, const ForwardContext& context);
+
+/// word[token] + position[pos] + segment[seg], fp32 [T, W]. Positions and segments may be undefined: the model has
+/// none.
+at::Tensor sum_embeddings(const PackedInput& input, const ParameterView& words, const ParameterView& positions,
+                          const ParameterView& segments, const ForwardContext& context);
+/// norm() of sum_embeddings().
 at::Tensor embed(const PackedInput& input, const ParameterView& words, const ParameterView& positions,
                  const ParameterView& segments, const ParameterView& gamma, const ParameterView& beta, double epsilon,
                  const DropoutSite& dropout, const ForwardContext& context);

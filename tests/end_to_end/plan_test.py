@@ -16,14 +16,14 @@ def plan(*arguments):
                           timeout=120)
 
 
-def small_deberta(directory):
+def narrow_deberta(directory):
     import torch
     import transformers
     torch.manual_seed(5)
     config = transformers.DebertaV2Config(vocab_size=30522, hidden_size=96, num_hidden_layers=4, num_attention_heads=4, intermediate_size=384,
                                           max_position_embeddings=128, relative_attention=True, position_buckets=32, norm_rel_ebd="layer_norm",
                                           share_att_key=True, pos_att_type="p2c|c2p", position_biased_input=False, type_vocab_size=0,
-                                          max_relative_positions=-1)
+                                          max_relative_positions=-1, embedding_size=40)
     transformers.DebertaV2Model(config).save_pretrained(directory)
     for name in ("vocab.txt", "tokenizer_config.json"):
         shutil.copy(DATA / "minilm" / name, directory)
@@ -34,7 +34,7 @@ class Plan(harness.EndToEnd):
     def setUpClass(cls):
         super().setUpClass()
         harness.tiny_model(cls.scratch / "bert", hidden_size=96, layers=4)
-        small_deberta(cls.scratch / "deberta")
+        narrow_deberta(cls.scratch / "deberta")
 
     def config(self, directory, **changes):
         small = {"cv__folds": None, "cv__strategy": None, "data__group": None, "model__path": self.scratch / "bert", "training__epochs": 1,
@@ -109,7 +109,7 @@ class Plan(harness.EndToEnd):
     def test_deterministic_sets(self):
         self.check("sets", (2, 1, 1), training__deterministic="true", training__parts=8)
 
-    def test_relative_embeddings(self):
+    def test_relative_embeddings_beside_narrow_ones_of_words(self):
         self.check("relative-1x2x1", (1, 2, 1), model__path=self.scratch / "deberta", training__parts=4, training__max_steps=6)
         self.check("relative-1x1x2", (1, 1, 2), model__path=self.scratch / "deberta", precision__compute="bf16", training__max_steps=6)
 

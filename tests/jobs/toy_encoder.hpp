@@ -30,6 +30,7 @@ inline std::unique_ptr<models::Backbone> make_toy_backbone(ToyKind kind) {
   models::DebertaConfig config;
   config.vocabulary_size = ToyModel::kVocabulary;
   config.hidden_size = kHiddenSize;
+  config.embedding_size = 10;
   config.num_layers = kLayers;
   config.intermediate_size = kIntermediate;
   config.position_biased_input = false;

@@ -32,6 +32,8 @@ CASES = {
     "own_projections": (V3 | dict(share_att_key=False, norm_rel_ebd="none", position_buckets=16, pos_att_type="p2c|c2p"), SHORT),
     "own_key_projection": (V3 | dict(share_att_key=False, position_buckets=16, pos_att_type=["c2p"], hidden_act="gelu_new"), SHORT),
     "absolute_positions": (V3 | dict(position_biased_input=True, type_vocab_size=2, pooler_hidden_act="tanh", position_buckets=16), SHORT),
+    "narrow_embeddings": (V3 | dict(embedding_size=20, position_buckets=16), SHORT),
+    "wide_embeddings": (V3 | dict(embedding_size=64, position_biased_input=True, type_vocab_size=2, position_buckets=16), SHORT),
     "dense": (dict(relative_attention=False, pos_att_type=["c2p", "p2c"], position_biased_input=True, type_vocab_size=0), SHORT),
 }
 BUCKETS = [(256, 512), (256, 1024), (320, 512), (32, 128), (32, 200), (7, 24), (2, 9), (0, 48), (128, 4096)]

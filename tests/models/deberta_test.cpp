@@ -60,7 +60,7 @@ TEST_P(DebertaAgainstTransformers, LoadsItsExportBackWithTheSameBits) {
 INSTANTIATE_TEST_SUITE_P(Models, DebertaAgainstTransformers,
                          testing::Values("v3", "few_buckets", "odd_buckets", "every_distance", "content_to_position",
                                          "position_to_content", "no_terms", "own_projections", "own_key_projection",
-                                         "absolute_positions", "dense"),
+                                         "absolute_positions", "narrow_embeddings", "wide_embeddings", "dense"),
                          [](const auto& entry) { return std::string(entry.param); });
 
 TEST(Deberta, NumbersDistancesAsTransformersDoes) {
@@ -130,6 +130,23 @@ TEST(Deberta, GivesOnePackOfEightTheLogitsAndGradientsOfEightPacksOfOneUnderDrop
       *model, pack_of(at::randint(50, {tokens}, at::kLong), at::zeros({tokens}, at::kLong), lengths));
 }
 
+TEST(Deberta, KeepsTheProjectionOfItsEmbeddingsWholeOnATensorAxis) {
+  const DebertaConfig config = read_deberta_config(config_json({{"embedding_size", 12}, {"intermediate_size", 72}}));
+  ModelLayout layout;
+  layout.tensor_ranks = 3;
+  const auto make = [&] {
+    return make_sequence_model(make_deberta_backbone(config, {}), three_targets(), at::kFloat, layout);
+  };
+
+  const auto model = make();
+  const ParameterStore& store = model->parameters();
+  EXPECT_EQ(store.view("deberta.embeddings.word_embeddings.weight").value.sizes(), (at::IntArrayRef{17, 12}));
+  EXPECT_EQ(store.view("deberta.embeddings.embed_proj.weight").value.sizes(), (at::IntArrayRef{36, 12}));
+  EXPECT_TRUE(store.find("deberta.embeddings.embed_proj.weight")->spec.gradient_is_partial());
+  layout.rules = parse_layout_rules(R"(deberta\.embeddings\.embed_proj\.weight -> tensor, -)");
+  EXPECT_THROW(make(), LayoutError);
+}
+
 TEST(Deberta, RunsForwardAndBackwardOnAnEmptyPack) { expect_empty_pack_runs(*small_model(), 3); }
 
 TEST(Deberta, ReadsConfigsAsTransformersDoes) {
@@ -156,7 +173,7 @@ TEST(Deberta, ReadsConfigsAsTransformersDoes) {
 TEST(Deberta, RefusesOtherNetworksByName) {
   const std::pair<Json, const char*> cases[] = {{{{"conv_kernel_size", 3}}, "convolution"},
                                                 {{{"z_steps", 2}}, "z_steps"},
-                                                {{{"embedding_size", 16}}, "embedding_size"},
+                                                {{{"embedding_size", 0}}, "embedding_size"},
                                                 {{{"pooler_hidden_size", 16}}, "pooler_hidden_size"},
                                                 {{{"attention_head_size", 8}}, "attention_head_size"},
                                                 {{{"num_attention_heads", 5}}, "does not divide"},

@@ -107,6 +107,28 @@ TEST_P(Ops, EmbedEqualsItsTwin) {
   for (std::size_t i = 0; i < twins.size(); ++i) expect_close(gradients_.of(parameters[i]), twins[i].grad(), names[i]);
 }
 
+TEST_P(Ops, ProjectedEmbeddingsEqualTheirTwin) {
+  constexpr std::int64_t kNarrow = 12, kWidth = 28;
+  const ParameterView words = parameter(at::randn({17, kNarrow})), positions = parameter(at::randn({80, kNarrow})),
+                      projection = parameter(at::randn({kWidth, kNarrow}) * 0.3),
+                      gamma = parameter(at::randn({kWidth})), beta = parameter(at::randn({kWidth}));
+  const std::vector<ParameterView> parameters = {words, positions, projection, gamma, beta};
+  std::vector<at::Tensor> twins;
+  for (const ParameterView& view : parameters) twins.push_back(leaf(view.value));
+
+  const at::Tensor sum = sum_embeddings(input_, words, positions, {}, training());
+  const at::Tensor projected = linear(sum, projection, {}, Activation::kNone, training());
+  const at::Tensor y = norm(projected, gamma, beta, kEpsilon, site(), input_, training());
+
+  EXPECT_EQ(y.scalar_type(), at::kFloat);
+  const at::Tensor sum_twin = twins[0].index_select(0, input_.token_ids) + twins[1].index_select(0, input_.positions);
+  const at::Tensor normal = at::layer_norm(sum_twin.matmul(twins[2].t()), {kWidth}, twins[3], twins[4], kEpsilon);
+  const at::Tensor mask = hidden_mask(kWidth);
+  compare(y, mask.defined() ? normal * mask : normal);
+  const char* const names[] = {"words", "positions", "projection", "gamma", "beta"};
+  for (std::size_t i = 0; i < twins.size(); ++i) expect_close(gradients_.of(parameters[i]), twins[i].grad(), names[i]);
+}
+
 TEST_P(Ops, AttentionEqualsItsTwinForHeadsOfEveryWidth) {
   struct Heads {
     std::int64_t count, width;
