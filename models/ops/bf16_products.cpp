@@ -9,18 +9,16 @@
 #endif
 
 #include <algorithm>
-#include <cstring>
 #include <stdexcept>
 #include <utility>
 
-#include "models/ops/activation_math.hpp"
 #include "models/ops/aligned_buffer.hpp"
 #include "models/ops/bf16_panels.hpp"
 #include "models/ops/instruction_set.hpp"
 
 #if defined(__x86_64__)
 #include "models/ops/bf16_tile.hpp"
-#include "models/ops/lanes_avx512.hpp"
+#include "models/ops/product_epilogues.hpp"
 #endif
 
 namespace meshfold::models::ops::kernels {
@@ -65,114 +63,6 @@ void multiply_rows(int rows, const char* left, std::int64_t row_bytes, const std
       return multiply_tile<kOrder, 8>(left, row_bytes, panel, num_pairs, tile);
   }
 }
-
-/// Up to a panel's width of one row.
-MESHFOLD_TARGET_AVX512_BF16 void store_row(const float* values, std::int64_t count, at::BFloat16* out) {
-  for (std::int64_t i = 0; i < count; i += 16) {
-    const __m256bh rounded = _mm512_cvtneps_pbh(_mm512_load_ps(values + i));
-    _mm256_mask_storeu_epi16(out + i, first_lanes(count - i), reinterpret_cast<__m256i>(rounded));
-  }
-}
-
-/// A panel's width of one row, zero from `count` on. In whole vectors, as it will be read: a load that covers two
-/// stores waits for both.
-MESHFOLD_TARGET_AVX512_BF16 void load_row(const at::BFloat16* in, std::int64_t count, float* values) {
-  for (std::int64_t i = 0; i < kPanelColumns; i += 16) {
-    // The masked forms, because GCC 12 warns of its own header's plain ones.
-    const __m512i lanes = _mm512_maskz_cvtepu16_epi32(0xFFFF, _mm256_maskz_loadu_epi16(first_lanes(count - i), in + i));
-    _mm512_store_si512(values + i, _mm512_maskz_slli_epi32(0xFFFF, lanes, 16));
-  }
-}
-
-/// To values that bf16 holds.
-MESHFOLD_TARGET_AVX512_BF16 void round_row(float* values) {
-  for (std::int64_t i = 0; i < kPanelColumns; i += 16) {
-    const auto rounded = reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(_mm512_load_ps(values + i)));
-    const __m512i lanes = _mm512_maskz_cvtepu16_epi32(0xFFFF, rounded);
-    _mm512_store_si512(values + i, _mm512_maskz_slli_epi32(0xFFFF, lanes, 16));
-  }
-}
-
-void store_row(const float* values, std::int64_t count, float* out) {
-  std::memcpy(out, values, static_cast<std::size_t>(count) * sizeof(float));
-}
-
-/// What becomes of a finished row of sums, `count` columns from `column` on.
-template <typename T>
-struct StoreAs {
-  T* out;
-  std::int64_t stride;
-  void prefetch(std::int64_t, std::int64_t) const {}
-  void operator()(float* sums, std::int64_t row, std::int64_t column, std::int64_t count) const {
-    store_row(sums, count, out + row * stride + column);
-  }
-};
-
-template <Activation kActivation>
-struct StoreActivated {
-  const float* bias;
-  at::BFloat16 *z, *y;  ///< z may be null
-  std::int64_t stride;
-
-  void prefetch(std::int64_t, std::int64_t) const {}
-  MESHFOLD_TARGET_AVX512_BF16 void operator()(float* sums, std::int64_t row, std::int64_t column,
-                                              std::int64_t count) const {
-    for (std::int64_t i = 0; i < count; ++i) sums[i] += bias[column + i];
-    const std::int64_t place = row * stride + column;
-    if constexpr (kActivation != Activation::kNone) {
-      if (z) store_row(sums, count, z + place);
-      round_row(sums);  // as backward will see it
-      for (std::int64_t i = 0; i < kPanelColumns; ++i) sums[i] = value_of<kActivation, at::BFloat16>(sums[i]);
-    }
-    store_row(sums, count, y + place);
-  }
-};
-
-template <Activation kActivation>
-struct StoreSloped {
-  const at::BFloat16* z;
-  at::BFloat16 *dz, *y;
-  std::int64_t stride;
-
-  void prefetch(std::int64_t row, std::int64_t column) const {
-    const at::BFloat16* place = z + row * stride + column;
-    for (std::int64_t i = 0; i < kPanelColumns; i += 32) __builtin_prefetch(place + i);
-  }
-  MESHFOLD_TARGET_AVX512_BF16 void operator()(float* sums, std::int64_t row, std::int64_t column,
-                                              std::int64_t count) const {
-    const std::int64_t place = row * stride + column;
-    alignas(64) float inputs[kPanelColumns], values[kPanelColumns];
-    load_row(z + place, count, inputs);
-    for (std::int64_t i = 0; i < kPanelColumns; ++i) {
-      values[i] = value_of<kActivation, at::BFloat16>(inputs[i]);
-      sums[i] *= slope_of<kActivation, at::BFloat16>(inputs[i]);
-    }
-    store_row(sums, count, dz + place);
-    store_row(values, count, y + place);
-  }
-};
-
-struct AddToSum {
-  float* sum;
-  std::int64_t stride;
-  Beta beta;
-
-  /// The sum comes from memory: ask for it while the tile is multiplied.
-  void prefetch(std::int64_t row, std::int64_t column) const {
-    if (beta == Beta::kZero) return;
-    const float* out = sum + row * stride + column;
-    for (std::int64_t i = 0; i < kPanelColumns; i += 16) __builtin_prefetch(out + i, /*for writing=*/1);
-  }
-  MESHFOLD_TARGET_AVX512_BF16 void operator()(float* sums, std::int64_t row, std::int64_t column,
-                                              std::int64_t count) const {
-    float* out = sum + row * stride + column;
-    if (beta == Beta::kOne) {
-      for (std::int64_t i = 0; i < count; ++i) out[i] += sums[i];
-    } else {
-      store_row(sums, count, out);
-    }
-  }
-};
 
 /// The part of a left operand that one task multiplies.
 struct LeftRows {
@@ -228,7 +118,7 @@ Bf16Matrix matrix_of(const at::Tensor& tensor) {
 constexpr std::int64_t kRowsPerSum = 4096;
 
 /// sum = beta sum + dy^T x over at most kRowsPerSum rows.
-void add_weight_gradient(const Bf16Matrix& dy, const Bf16Matrix& x, const AddToSum& store) {
+void add_weight_gradient(const Bf16Matrix& dy, const Bf16Matrix& x, const AddToSum<>& store) {
   const std::int64_t num_pairs = (dy.rows + 1) / 2, num_groups = (dy.columns + kLeftColumns - 1) / kLeftColumns;
   const AlignedBuffer<std::uint32_t> left(num_groups * kLeftColumns * num_pairs);
   at::parallel_for(0, num_groups, 1, [&](std::int64_t begin, std::int64_t end) {
@@ -293,7 +183,7 @@ void activated_input_gradient(const at::Tensor& dy, const at::Tensor& weight, co
 
 void weight_gradient(const at::Tensor& dy, const at::Tensor& x, Beta beta, at::Tensor sum) {
   const Bf16Matrix left = matrix_of(dy), right = matrix_of(x);
-  AddToSum store{sum.mutable_data_ptr<float>(), sum.size(1), beta};
+  AddToSum<> store{sum.mutable_data_ptr<float>(), sum.size(1), beta};
   for (std::int64_t first = 0; first < std::max<std::int64_t>(left.rows, 1); first += kRowsPerSum) {
     const std::int64_t rows = std::min(kRowsPerSum, left.rows - first);
     add_weight_gradient({left.data + first * left.stride, rows, left.columns, left.stride},
