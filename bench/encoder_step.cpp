@@ -21,6 +21,7 @@
 #include "jobs/process_memory.hpp"
 #include "jobs/train/adamw.hpp"
 #include "models/gradient_accumulator.hpp"
+#include "models/layer_rates.hpp"
 #include "models/loss.hpp"
 #include "models/ops/instruction_set.hpp"
 
@@ -84,14 +85,24 @@ double predict(models::Model& model, const models::PackedInput& input, int steps
   return seconds_of(steps, [&](int) { model.forward(input, {}); });
 }
 
-/// Of products of every token with every weight that is multiplied, forward; attention is not counted.
+/// Of the products of tokens with weights that are computed, forward; attention and relative embeddings are not
+/// counted. The head pools first tokens, so of the last layer keys and values alone meet every token.
 double forward_operations(const models::Model& model, const models::PackedInput& input) {
-  double weights = 0.0;
+  std::int64_t last_layer = 0;
   for (const models::Parameter& parameter : model.parameters()) {
-    const bool multiplied = parameter.spec.compute_copy == models::ComputeCopy::kYes;
-    if (multiplied && parameter.view.value.dim() == 2) weights += static_cast<double>(parameter.view.value.numel());
+    last_layer = std::max(last_layer, models::layer_of(parameter.spec.name).value_or(0));
   }
-  return 2.0 * weights * static_cast<double>(input.num_tokens());
+  double operations = 0.0;
+  for (const models::Parameter& parameter : model.parameters()) {
+    const std::string& name = parameter.spec.name;
+    const bool multiplied = parameter.spec.compute_copy == models::ComputeCopy::kYes;
+    if (!multiplied || parameter.view.value.dim() != 2) continue;
+    const bool meets_all = models::layer_of(name) != last_layer || name.find(".self.key") != std::string::npos ||
+                           name.find(".self.value") != std::string::npos;
+    const std::int64_t rows = meets_all ? input.num_tokens() : input.num_inputs();
+    operations += 2.0 * static_cast<double>(rows) * static_cast<double>(parameter.view.value.numel());
+  }
+  return operations;
 }
 
 void run(const Arguments& arguments) {

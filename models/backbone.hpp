@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "models/first_tokens.hpp"
 #include "models/forward_context.hpp"
 #include "models/layout_map.hpp"
 #include "models/model.hpp"
@@ -19,7 +20,7 @@ namespace meshfold::models {
 /// What travels from layer to layer (and from stage to stage of a pipeline): the residual stream and what a kind of
 /// backbone carries beside it.
 struct LayerStream {
-  at::Tensor hidden;    ///< [T, H] fp32; on a tensor axis this rank's rows of it
+  at::Tensor hidden;    ///< [T, H] fp32; on a tensor axis this rank's rows of it; [S, H] of first tokens alone
   at::Tensor relative;  ///< relative position embeddings that every layer reads; undefined in models without them
 };
 
@@ -50,8 +51,9 @@ class Backbone {
   virtual void bind(const ParameterStore& store, const LayerRange& range) = 0;
   /// The stream before layer 0.
   virtual LayerStream embed(const PackedInput& input, const ForwardContext& context) const = 0;
-  /// The stream after layer `index`.
-  virtual LayerStream layer(const LayerStream& stream, std::int64_t index, const PackedInput& input,
+  /// The stream after layer `index`, of the tokens that `rows` names; what comes in is that of all tokens. On a tensor
+  /// axis of several ranks always of all.
+  virtual LayerStream layer(const LayerStream& stream, std::int64_t index, Rows rows, const PackedInput& input,
                             const ForwardContext& context) const = 0;
   virtual BackboneShape shape() const = 0;
   /// Of LayerStream::relative for a pack; empty in models without it.

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "models/encoder_layer.hpp"
+#include "models/ops/first_row_attention.hpp"
 #include "models/ops/tensor_parallel.hpp"
 #include "models/sequence_model.hpp"
 
@@ -12,6 +13,7 @@ namespace {
 
 struct LayerParameters {
   LinearParameters query_key_value;
+  LinearParameters query, key_value;  ///< the same as two matrices
   EncoderLayerParameters behind_attention;
 };
 
@@ -31,6 +33,8 @@ void declare_layer(ParameterDeclaration& declare, const EncoderLayerConfig& conf
 LayerParameters find_layer(const ParameterStore& store, std::int64_t layer) {
   const std::string prefix = layer_prefix(layer), self = prefix + "attention.self.";
   return {.query_key_value = find_fused_linear(store, {self + "query", self + "key", self + "value"}),
+          .query = find_linear(store, self + "query"),
+          .key_value = find_fused_linear(store, {self + "key", self + "value"}),
           .behind_attention = find_encoder_layer(store, prefix)};
 }
 
@@ -46,7 +50,7 @@ class BertBackbone final : public Backbone {
   void declare(ParameterDeclaration& declare) const override;
   void bind(const ParameterStore& store, const LayerRange& range) override;
   LayerStream embed(const PackedInput& input, const ForwardContext& context) const override;
-  LayerStream layer(const LayerStream& stream, std::int64_t index, const PackedInput& input,
+  LayerStream layer(const LayerStream& stream, std::int64_t index, Rows rows, const PackedInput& input,
                     const ForwardContext& context) const override;
   BackboneShape shape() const override {
     return {config_.num_layers,    config_.hidden_size,       config_.num_heads,  config_.vocabulary_size,
@@ -62,6 +66,9 @@ class BertBackbone final : public Backbone {
  private:
   at::Tensor attend(const at::Tensor& hidden, const LinearParameters& query_key_value, std::int64_t index,
                     const PackedInput& input, const ForwardContext& context) const;
+
+  LayerStream layer_of_first_tokens(const LayerStream& stream, std::int64_t index, const PackedInput& input,
+                                    const ForwardContext& context) const;
 
   BertConfig config_;
   double hidden_dropout_, attention_dropout_;
@@ -128,8 +135,24 @@ at::Tensor BertBackbone::attend(const at::Tensor& hidden, const LinearParameters
   return ops::own_rows(ops::attention(all, config_.num_heads, dropout, input, context), input, context);
 }
 
-LayerStream BertBackbone::layer(const LayerStream& stream, std::int64_t index, const PackedInput& input,
+LayerStream BertBackbone::layer_of_first_tokens(const LayerStream& stream, std::int64_t index, const PackedInput& input,
+                                                const ForwardContext& context) const {
+  using ops::Activation;
+  const LayerParameters& p = layers_[static_cast<std::size_t>(index)];
+  const at::Tensor hidden = ops::pool_cls(stream.hidden, input);
+  const at::Tensor query = ops::linear(hidden, p.query.weight, p.query.bias, Activation::kNone, context);
+  const at::Tensor key_value =
+      ops::linear(stream.hidden, p.key_value.weight, p.key_value.bias, Activation::kNone, context);
+  const ops::DropoutSite dropout{attention_dropout_, static_cast<std::uint16_t>(index)};
+  const at::Tensor mixed =
+      ops::first_row_attention(query, key_value, {}, {.num_heads = config_.num_heads}, dropout, input, context);
+  return {encoder_layer(mixed, hidden, p.behind_attention, layer_config_, index, first_tokens(input), context),
+          stream.relative};
+}
+
+LayerStream BertBackbone::layer(const LayerStream& stream, std::int64_t index, Rows rows, const PackedInput& input,
                                 const ForwardContext& context) const {
+  if (rows == Rows::kFirst) return layer_of_first_tokens(stream, index, input, context);
   const LayerParameters& p = layers_[static_cast<std::size_t>(index)];
   const at::Tensor mixed = attend(stream.hidden, p.query_key_value, index, input, context);
   return {encoder_layer(mixed, stream.hidden, p.behind_attention, layer_config_, index, input, context),

@@ -5,6 +5,7 @@
 
 #include "models/encoder_layer.hpp"
 #include "models/error.hpp"
+#include "models/ops/first_row_attention.hpp"
 #include "models/ops/relative_embeddings.hpp"
 #include "models/ops/tensor_parallel.hpp"
 #include "models/token_rows.hpp"
@@ -17,7 +18,8 @@ const std::string kEmbeddings = "deberta.embeddings.", kEncoder = "deberta.encod
 
 struct LayerParameters {
   LinearParameters query_key_value;
-  LinearParameters positions;  ///< of relative embeddings: query side, key side, or both as one matrix
+  LinearParameters query, key_value;  ///< the same as two matrices
+  LinearParameters positions;         ///< of relative embeddings: query side, key side, or both as one matrix
   EncoderLayerParameters behind_attention;
 };
 
@@ -45,7 +47,7 @@ class DebertaBackbone final : public Backbone {
   void declare(ParameterDeclaration& declare) const override;
   void bind(const ParameterStore& store, const LayerRange& range) override;
   LayerStream embed(const PackedInput& input, const ForwardContext& context) const override;
-  LayerStream layer(const LayerStream& stream, std::int64_t index, const PackedInput& input,
+  LayerStream layer(const LayerStream& stream, std::int64_t index, Rows rows, const PackedInput& input,
                     const ForwardContext& context) const override;
   BackboneShape shape() const override {
     return {config_.num_layers,
@@ -75,6 +77,10 @@ class DebertaBackbone final : public Backbone {
   void declare_layer(ParameterDeclaration& declare, std::int64_t layer) const;
   LayerParameters find_layer(const ParameterStore& store, std::int64_t layer) const;
   ops::SlotRows slot_rows(const PackedInput& input) const;
+  at::Tensor project_positions(const at::Tensor& relative, const ops::SlotRows& rows, std::int64_t index,
+                               const ForwardContext& context) const;
+  LayerStream layer_of_first_tokens(const LayerStream& stream, std::int64_t index, const PackedInput& input,
+                                    const ForwardContext& context) const;
 
   DebertaConfig config_;
   double hidden_dropout_, attention_dropout_;
@@ -119,6 +125,8 @@ LayerParameters DebertaBackbone::find_layer(const ParameterStore& store, std::in
   const std::string prefix = layer_prefix(layer), self = prefix + "attention.self.";
   LayerParameters parameters;
   parameters.query_key_value = find_fused_linear(store, {self + "query_proj", self + "key_proj", self + "value_proj"});
+  parameters.query = find_linear(store, self + "query_proj");
+  parameters.key_value = find_fused_linear(store, {self + "key_proj", self + "value_proj"});
   if (config_.attention.has_positions())
     parameters.positions = find_fused_linear(store, position_projections(config_, self));
   parameters.behind_attention = find_encoder_layer(store, prefix);
@@ -187,16 +195,42 @@ LayerStream DebertaBackbone::embed(const PackedInput& input, const ForwardContex
   return stream;
 }
 
-LayerStream DebertaBackbone::layer(const LayerStream& stream, std::int64_t index, const PackedInput& input,
-                                   const ForwardContext& context) const {
+/// Relative embeddings of the slots `rows` as layer `index` meets them; undefined where there are none.
+at::Tensor DebertaBackbone::project_positions(const at::Tensor& relative, const ops::SlotRows& rows, std::int64_t index,
+                                              const ForwardContext& context) const {
+  if (!relative.defined()) return {};
+  const LinearParameters& projections = layers_[static_cast<std::size_t>(index)].positions;
+  const ops::DropoutSite site{hidden_dropout_, static_cast<std::uint16_t>(1 + 2 * index)};
+  const at::Tensor dropped = ops::dropout_slots(relative, rows, site, context);
+  return ops::linear(dropped, projections.weight, projections.bias, ops::Activation::kNone, context);
+}
+
+LayerStream DebertaBackbone::layer_of_first_tokens(const LayerStream& stream, std::int64_t index,
+                                                   const PackedInput& input, const ForwardContext& context) const {
   using ops::Activation;
   const LayerParameters& p = layers_[static_cast<std::size_t>(index)];
   at::Tensor positions;
   if (stream.relative.defined()) {
-    const ops::DropoutSite site{hidden_dropout_, static_cast<std::uint16_t>(1 + 2 * index)};
-    const at::Tensor relative = ops::dropout_slots(stream.relative, slot_rows(input), site, context);
-    positions = ops::linear(relative, p.positions.weight, p.positions.bias, Activation::kNone, context);
+    const std::int64_t touched = ops::first_row_slots(config_.attention.buckets, ops::longest_input(input));
+    const at::Tensor relative = stream.relative.narrow(0, 0, touched);
+    positions = project_positions(relative, {slot_rows(input).first, touched}, index, context);
   }
+  const at::Tensor hidden = ops::pool_cls(stream.hidden, input);
+  const at::Tensor query = ops::linear(hidden, p.query.weight, p.query.bias, Activation::kNone, context);
+  const at::Tensor key_value =
+      ops::linear(stream.hidden, p.key_value.weight, p.key_value.bias, Activation::kNone, context);
+  const ops::DropoutSite site{attention_dropout_, static_cast<std::uint16_t>(index)};
+  const at::Tensor mixed =
+      ops::first_row_attention(query, key_value, positions, config_.attention, site, input, context);
+  return {encoder_layer(mixed, hidden, p.behind_attention, layer_config_, index, first_tokens(input), context),
+          stream.relative};
+}
+
+LayerStream DebertaBackbone::layer(const LayerStream& stream, std::int64_t index, Rows rows, const PackedInput& input,
+                                   const ForwardContext& context) const {
+  if (rows == Rows::kFirst) return layer_of_first_tokens(stream, index, input, context);
+  const LayerParameters& p = layers_[static_cast<std::size_t>(index)];
+  const at::Tensor positions = project_positions(stream.relative, slot_rows(input), index, context);
   const ParameterView& weight = p.query_key_value.weight;
   if (!weight.sharded && on_tensor_axis(context)) {
     throw LayoutError("layout: DeBERTa's attention must be cut over heads on a tensor axis");

@@ -6,9 +6,9 @@
 
 namespace meshfold::models {
 
-/// From hidden states to one row of outputs a sample: pooling and dropout (sites in docs/numerics.md) of each text, the vectors of a
-/// sample's texts and its standardised features side by side, classifier. Always computes in fp32. Parameters: the
-/// pooler's, then `classifier`.
+/// From hidden states to one row of outputs a sample: pooling and dropout (sites in docs/numerics.md) of each text, the
+/// vectors of a sample's texts and its standardised features side by side, classifier. Always computes in fp32.
+/// Parameters: the pooler's, then `classifier`.
 class Head {
  public:
   /// Throws invalid_argument for a head without labels or texts.
@@ -17,8 +17,10 @@ class Head {
   void declare(ParameterDeclaration& declare) const;
   void bind(const ParameterStore& store);
   std::int64_t first_state() const { return pooler_->first_state(); }
+  Rows rows_read() const { return rows_read_by(config_); }
   const HeadConfig& config() const { return config_; }
-  /// [S / views, labels] fp32. Throws invalid_argument if the input has other views or features than the head.
+  /// [S / views, labels] fp32. A head that reads first tokens alone may be given these alone, of all states. Throws
+  /// invalid_argument if the input has other views or features than the head.
   at::Tensor outputs(const HiddenStates& hidden, const PackedInput& input, const ForwardContext& context) const;
 
  private:

@@ -51,6 +51,23 @@ class MeanPooler final : public Pooler {
 
 }  // namespace
 
+Rows rows_read_by(const HeadConfig& head) {
+  switch (head.pooling) {
+    case Pooling::kCls:
+    case Pooling::kConcatCls:
+      return Rows::kFirst;
+    case Pooling::kWeightedLayers:
+      return head.layer_pooling == Pooling::kCls ? Rows::kFirst : Rows::kAll;
+    case Pooling::kMean:
+    case Pooling::kMax:
+    case Pooling::kMin:
+    case Pooling::kLast:
+    case Pooling::kAttention:
+      return Rows::kAll;
+  }
+  throw std::invalid_argument("a head has an unknown pooling");
+}
+
 std::unique_ptr<Pooler> make_pooler(const HeadConfig& head, const Backbone& backbone) {
   switch (head.pooling) {
     case Pooling::kCls:

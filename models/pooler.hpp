@@ -33,6 +33,9 @@ class Pooler {
                                 const ForwardContext& context) const = 0;
 };
 
+/// Which tokens of its hidden states the pooler of a head reads.
+Rows rows_read_by(const HeadConfig& head);
+
 std::unique_ptr<Pooler> make_pooler(const HeadConfig& head, const Backbone& backbone);
 
 }  // namespace meshfold::models

@@ -15,9 +15,9 @@ at::Tensor as_leaf(const at::Tensor& part) {
 
 }  // namespace
 
-LayerStream recomputed_layer(const Backbone& backbone, const LayerStream& stream, std::int64_t index,
+LayerStream recomputed_layer(const Backbone& backbone, const LayerStream& stream, std::int64_t index, Rows rows,
                              const PackedInput& input, const ForwardContext& context) {
-  if (context.mode != Mode::kTraining) return backbone.layer(stream, index, input, context);
+  if (context.mode != Mode::kTraining) return backbone.layer(stream, index, rows, input, context);
   LayerStream kept;
   kept.hidden = stream.hidden.detach();
   if (stream.relative.defined()) kept.relative = stream.relative.detach();
@@ -27,12 +27,12 @@ LayerStream recomputed_layer(const Backbone& backbone, const LayerStream& stream
   at::Tensor output;
   {
     const at::NoGradGuard no_graph;
-    output = backbone.layer(kept, index, input, without_graph).hidden;
+    output = backbone.layer(kept, index, rows, input, without_graph).hidden;
   }
   const auto backward = [=, layers = &backbone](const at::Tensor& dy) -> std::vector<at::Tensor> {
     const at::AutoGradMode with_graph(true);
     const LayerStream again{as_leaf(kept.hidden), as_leaf(kept.relative)};
-    layers->layer(again, index, input, context).hidden.backward(dy);
+    layers->layer(again, index, rows, input, context).hidden.backward(dy);
     if (!again.relative.defined()) return {again.hidden.grad()};
     return {again.hidden.grad(), again.relative.grad()};
   };

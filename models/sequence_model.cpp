@@ -4,6 +4,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "dist/process_group.hpp"
 #include "models/error.hpp"
 #include "models/head.hpp"
 #include "models/ops/autograd.hpp"
@@ -63,7 +64,7 @@ class SequenceModel final : public Model, public PipelineStage {
                               const ForwardContext& context) override;
 
  private:
-  /// Hidden states that the pooler reads, each this rank's rows, and the stream that goes on.
+  /// Hidden states that the pooler reads, each this rank's rows of the tokens, and the stream that goes on.
   struct Passing {
     LayerStream stream;
     std::vector<at::Tensor> kept;
@@ -74,6 +75,12 @@ class SequenceModel final : public Model, public PipelineStage {
   bool holds(const std::string& name, bool of_backbone) const;
   void note_layer_begins();
   at::Tensor tell_completion(const at::Tensor& hidden, std::int64_t layer, const ForwardContext& context) const;
+  /// What is computed of the result of a layer: nothing reads more of the last one than the head does. On a tensor axis
+  /// rows of tokens are cut among the ranks, so there it is all of them.
+  Rows rows_of(std::int64_t layer) const {
+    const bool may_choose = layer == num_layers() - 1 && (tensor_ == nullptr || tensor_->size() == 1);
+    return may_choose ? head_.rows_read() : Rows::kAll;
+  }
   /// Whether a hidden state has a graph in training: not below the lowest parameter that learns.
   bool learns(std::int64_t state) const { return !rates_.freeze_embeddings || state > rates_.freeze_lower_layers; }
   std::vector<StreamPart> parts_before(std::int64_t layer, const PackedInput& input) const;
@@ -156,6 +163,13 @@ SequenceModel::Passing SequenceModel::unpack(const std::vector<at::Tensor>& rece
 at::Tensor SequenceModel::outputs(const std::vector<at::Tensor>& kept, const PackedInput& input,
                                   const ForwardContext& context) const {
   HiddenStates states{head_.first_state(), {}};
+  if (rows_of(num_layers() - 1) == Rows::kFirst) {
+    for (auto state = kept.begin(); state + 1 != kept.end(); ++state) {
+      states.states.push_back(ops::pool_cls(*state, input));
+    }
+    states.states.push_back(kept.back());
+    return head_.outputs(states, first_tokens(input), context);
+  }
   for (const at::Tensor& own : kept) {
     states.states.push_back(ops::gather_rows(own, ops::Use::kAlike, at::kFloat, input, context));
   }
@@ -178,8 +192,8 @@ std::vector<at::Tensor> SequenceModel::run(const PackedInput& input, const std::
     const ForwardContext& of_layer = index < rates_.freeze_lower_layers ? frozen : context;
     passing.stream.hidden = tell_completion(passing.stream.hidden, index, of_layer);
     passing.stream = recompute_ == Recompute::kLayers
-                         ? recomputed_layer(*backbone_, passing.stream, index, input, of_layer)
-                         : backbone_->layer(passing.stream, index, input, of_layer);
+                         ? recomputed_layer(*backbone_, passing.stream, index, rows_of(index), input, of_layer)
+                         : backbone_->layer(passing.stream, index, rows_of(index), input, of_layer);
   }
   if (is_last()) {
     passing.kept.push_back(passing.stream.hidden);

@@ -4,6 +4,7 @@
 
 #include "dist/mesh.hpp"
 #include "jobs/run_config.hpp"
+#include "models/first_tokens.hpp"
 #include "models/model_outline.hpp"
 #include "models/parameter_store.hpp"
 #include "models/stage_ranges.hpp"
@@ -22,12 +23,17 @@ struct RankGeometry {
   std::int64_t compute_bytes = 4;  ///< of an element in the compute type
   bool cuts_words = false, cuts_attention = false, cuts_feed_forward = false;  ///< over the tensor axis
   bool recomputes = false;
+  models::Rows last_rows = models::Rows::kAll;  ///< of the last layer that are computed
   int forward_passes = 1;  ///< of a pack: 2 where a loss that couples the samples of a step is rehearsed
 
   bool is_first() const { return layers.first == 0; }
   bool is_last() const { return layers.end == model.num_layers; }
   /// Rows of a pack's tokens that this tensor rank normalises, drops out and adds.
   std::int64_t own_rows(std::int64_t tokens) const;
+  /// Whether only first tokens are computed of layer `index`, behind its keys and values.
+  bool computes_first_tokens(std::int64_t index) const {
+    return index == model.num_layers - 1 && last_rows == models::Rows::kFirst;
+  }
   /// Whether backward passes through layer `index`.
   bool goes_back(std::int64_t index) const { return !rates.freeze_embeddings || index >= rates.freeze_lower_layers; }
 };

@@ -19,6 +19,7 @@ PackShape shape_of(const data::Dataset& dataset, std::span<const std::uint32_t> 
     for (std::uint64_t input = row * views; input < (row + 1) * views; ++input) {
       const std::int64_t length = dataset.length(input);
       shape.tokens += length;
+      ++shape.inputs;
       shape.longest = std::max(shape.longest, length);
     }
   }

@@ -14,6 +14,7 @@ namespace meshfold::jobs {
 /// What decides the cost of a pack.
 struct PackShape {
   std::int64_t tokens = 0;
+  std::int64_t inputs = 0;   ///< texts
   std::int64_t longest = 0;  ///< tokens of the longest input
   std::int64_t slots = 0;    ///< of relative embeddings that the pack touches; 0 in models without them
 };

@@ -124,11 +124,11 @@ struct Strip {
 };
 
 struct SoftmaxKernel {
-  /// Scores become probabilities times multipliers; log_sum_exp [B].
+  /// Scores become probabilities times multipliers; log_sum_exp [B] or null.
   [[gnu::always_inline]] static void run(const Strip& strip, float* const& log_sum_exp) {
     for (std::int64_t q = 0; q < strip.num_queries; ++q) {
       float* row = strip.scores + q * strip.stride;
-      log_sum_exp[q] = softmax_row(row, strip.length, strip.stride);
+      softmax_row(row, strip.length, strip.stride, log_sum_exp ? log_sum_exp + q : nullptr);
       if (!strip.multipliers) continue;
       const float* multipliers = strip.multipliers + q * strip.stride;
       for (std::int64_t k = 0; k < strip.stride; ++k) row[k] *= multipliers[k];
@@ -258,7 +258,7 @@ void forward_typed(const at::Tensor& qkv, const Shape& shape, const Dropout& dro
                    AttentionResult& result) {
   const T* source = qkv.const_data_ptr<T>();
   T* output = result.output.mutable_data_ptr<T>();
-  float* log_sum_exp = result.log_sum_exp.mutable_data_ptr<float>();
+  float* log_sum_exp = result.log_sum_exp.defined() ? result.log_sum_exp.mutable_data_ptr<float>() : nullptr;
   const bool rows_as_they_are = multiplies_rows<T>(shape);
   const Needs needs{.matrices = 4, .strips = 2, .panels = rows_as_they_are ? 1 : 0};
   for_each_task(input, shape, needs, [&](const Task& task, Scratch& scratch) {
@@ -268,12 +268,13 @@ void forward_typed(const at::Tensor& qkv, const Shape& shape, const Dropout& dro
     if (!rows_as_they_are) run_kernel<GatherKernel>(queries, shape.scale, q);
     const Columns<T> keys(head_rows(source, shape, task, 1, 3), task, shape, scratch.panels(0), scratch.matrix(1));
     run_kernel<GatherKernel>(head_rows(source, shape, task, 2, 3), 1.0F, v);
-    float* statistics = log_sum_exp + task.head * shape.tokens + task.first;
+    float* statistics = log_sum_exp ? log_sum_exp + task.head * shape.tokens + task.first : nullptr;
     for (std::int64_t first = 0; first < L; first += kStripQueries) {
       const std::int64_t count = std::min(kStripQueries, L - first);
       keys.multiply(queries, q, shape.scale, first, count, scores);
       const Strip strip{scores, draw(dropout, task, first, count, scratch.strip(1)), count, L, P};
-      run_kernel<SoftmaxKernel>(strip, statistics + first);
+      float* const of_strip = statistics ? statistics + first : nullptr;
+      run_kernel<SoftmaxKernel>(strip, of_strip);
       multiply_small(Transpose::kNo, Transpose::kNo, count, D, L, 1.0F, scores, P, v, D, o + first * D, D);
     }
     run_kernel<ScatterKernel>(static_cast<const float*>(o), 1.0F, head_rows(output, shape, task, 0, 1));
@@ -321,7 +322,9 @@ void backward_typed(const at::Tensor& dy, const at::Tensor& qkv, const at::Tenso
 
 aten::AttentionProblem problem_of(const at::Tensor& qkv, const Shape& shape, const Dropout& dropout,
                                   const PackedInput& input) {
-  return {.qkv = qkv,
+  return {.query = qkv.narrow(1, 0, shape.width),
+          .key_value = qkv.narrow(1, shape.width, 2 * shape.width),
+          .queries = Rows::kAll,
           .position_query = {},
           .position_key = {},
           .num_heads = shape.num_heads,
@@ -338,8 +341,10 @@ AttentionResult attention_forward(const at::Tensor& qkv, std::int64_t num_heads,
   const Shape shape = shape_of(qkv, num_heads);
   const Dropout dropout(dist::DrawPurpose::kAttentionDropout, site, context);
   if (back_end_of(qkv) == BackEnd::kAten) return aten::attention_forward(problem_of(qkv, shape, dropout, input));
-  AttentionResult result{at::empty({shape.tokens, shape.width}, qkv.options()),
-                         at::empty({num_heads, shape.tokens}, qkv.options().dtype(at::kFloat))};
+  AttentionResult result{at::empty({shape.tokens, shape.width}, qkv.options()), {}};
+  if (context.mode == Mode::kTraining) {
+    result.log_sum_exp = at::empty({num_heads, shape.tokens}, qkv.options().dtype(at::kFloat));
+  }
   if (qkv.scalar_type() == at::kBFloat16) {
     forward_typed<at::BFloat16>(qkv, shape, dropout, input, result);
   } else {
@@ -355,7 +360,7 @@ at::Tensor attention_backward(const at::Tensor& output_gradient, const at::Tenso
   const Dropout dropout(dist::DrawPurpose::kAttentionDropout, site, context);
   const at::Tensor dy = output_gradient.contiguous();
   if (back_end_of(qkv) == BackEnd::kAten) {
-    return aten::attention_backward(problem_of(qkv, shape, dropout, input), dy, log_sum_exp).qkv;
+    return aten::attention_backward(problem_of(qkv, shape, dropout, input), dy, log_sum_exp).query_key_value();
   }
   at::Tensor gradient = at::empty_like(qkv);
   if (qkv.scalar_type() == at::kBFloat16) {

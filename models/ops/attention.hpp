@@ -11,7 +11,7 @@ namespace meshfold::models::ops {
 
 struct AttentionResult {
   at::Tensor output;       ///< [tokens, width], type of qkv
-  at::Tensor log_sum_exp;  ///< fp32 [heads, tokens], kept for backward
+  at::Tensor log_sum_exp;  ///< fp32 [heads, tokens], kept for backward; in host memory undefined outside of training
 };
 
 AttentionResult attention_forward(const at::Tensor& qkv, std::int64_t num_heads, const DropoutSite& site,

@@ -195,13 +195,16 @@ const T* data_or_null(const at::Tensor& tensor) {
 }
 
 template <typename T>
-AttentionResult forward_typed(const at::Tensor& qkv, const at::Tensor& positions, const Sizes& sizes,
-                              const Walk& walk) {
-  AttentionResult result{at::empty({sizes.tokens, sizes.width}, qkv.options()),
-                         at::empty({sizes.num_heads, sizes.tokens}, qkv.options().dtype(at::kFloat))};
+AttentionResult forward_typed(const at::Tensor& qkv, const at::Tensor& positions, const Sizes& sizes, const Walk& walk,
+                              Mode mode) {
+  AttentionResult result{at::empty({sizes.tokens, sizes.width}, qkv.options()), {}};
+  float* log_sum_exp = nullptr;
+  if (mode == Mode::kTraining) {
+    result.log_sum_exp = at::empty({sizes.num_heads, sizes.tokens}, qkv.options().dtype(at::kFloat));
+    log_sum_exp = result.log_sum_exp.mutable_data_ptr<float>();
+  }
   const T *source = qkv.const_data_ptr<T>(), *position_source = data_or_null<T>(positions);
   T* output = result.output.mutable_data_ptr<T>();
-  float* log_sum_exp = result.log_sum_exp.mutable_data_ptr<float>();
   constexpr int kOutput = 3;
   walk.run(
       HeadScratch::Pass::kForward, 4, 2,
@@ -209,7 +212,8 @@ AttentionResult forward_typed(const at::Tensor& qkv, const at::Tensor& positions
       [&](const HeadProblem& problem, std::int64_t first, HeadScratch& scratch, Buffers& buffers) {
         walk.gather_input(source, problem, first, buffers);
         head_forward(walk.with_sources(problem, first, source, position_source, static_cast<const T*>(nullptr)),
-                     scratch, buffers.rows(kOutput), log_sum_exp + problem.head * sizes.tokens + first);
+                     scratch, buffers.rows(kOutput),
+                     log_sum_exp ? log_sum_exp + problem.head * sizes.tokens + first : nullptr);
         scatter_rows(buffers.rows(kOutput), problem.length, problem.width,
                      output + first * sizes.width + problem.head * problem.width, sizes.width);
       },
@@ -288,8 +292,8 @@ struct Call {
 AttentionResult host_forward(const Call& call) {
   const Walk walk(call.sizes, call.config, call.dropout(), call.input);
   return call.qkv.scalar_type() == at::kBFloat16
-             ? forward_typed<at::BFloat16>(call.qkv, call.positions, call.sizes, walk)
-             : forward_typed<float>(call.qkv, call.positions, call.sizes, walk);
+             ? forward_typed<at::BFloat16>(call.qkv, call.positions, call.sizes, walk, call.context.mode)
+             : forward_typed<float>(call.qkv, call.positions, call.sizes, walk, call.context.mode);
 }
 
 InputGradients host_backward(const Call& call, const at::Tensor& dy, const at::Tensor& log_sum_exp) {
@@ -305,7 +309,8 @@ auto with_problem(const Call& call, const Use& use) {
   const Dropout dropout = call.dropout();
   std::optional<RelativeSlots> slots;
   aten::AttentionProblem problem;
-  problem.qkv = call.qkv;
+  problem.query = call.qkv.narrow(1, 0, call.sizes.width);
+  problem.key_value = call.qkv.narrow(1, call.sizes.width, 2 * call.sizes.width);
   problem.num_heads = call.sizes.num_heads;
   problem.scale = call.sizes.scale;
   problem.dropout = &dropout;
@@ -323,13 +328,10 @@ auto with_problem(const Call& call, const Use& use) {
 
 InputGradients aten_backward(const Call& call, const at::Tensor& dy, const at::Tensor& log_sum_exp) {
   return with_problem(call, [&](const aten::AttentionProblem& problem) {
-    const auto gradients = aten::attention_backward(problem, dy, log_sum_exp);
-    std::vector<at::Tensor> sides;
-    for (const at::Tensor& side : {gradients.position_query, gradients.position_key}) {
-      if (side.defined()) sides.push_back(side);
-    }
-    if (sides.empty()) return InputGradients{gradients.qkv, {}};
-    return InputGradients{gradients.qkv, at::cat(sides, 1).to(call.qkv.scalar_type())};
+    const aten::AttentionGradients gradients = aten::attention_backward(problem, dy, log_sum_exp);
+    const at::Tensor positions = gradients.positions();
+    return InputGradients{gradients.query_key_value(),
+                          positions.defined() ? positions.to(call.qkv.scalar_type()) : positions};
   });
 }
 

@@ -12,7 +12,7 @@ namespace meshfold::models::ops {
 
 struct DisentangledConfig {
   std::int64_t num_heads = 1;
-  RelativeBuckets buckets;
+  RelativeBuckets buckets = {};
   bool content_to_position = false;  ///< the second term
   bool position_to_content = false;  ///< the third term
   std::int64_t num_terms = 1;  ///< that the model was trained to divide by; transformers counts the configured ones

@@ -139,7 +139,7 @@ void spread_to_positions(const ScoreBlock& b) {
 struct SoftmaxKernel {
   [[gnu::always_inline]] static void run(const ScoreBlock& b, float* const& log_sum_exp) {
     for (std::int64_t i = 0; i < b.block.count; ++i)
-      log_sum_exp[i] = softmax_row(b.scores + i * b.stride, b.problem->length, b.stride);
+      softmax_row(b.scores + i * b.stride, b.problem->length, b.stride, log_sum_exp ? log_sum_exp + i : nullptr);
   }
 };
 
@@ -235,7 +235,7 @@ void head_forward(const HeadProblem& p, HeadScratch& scratch, float* output, flo
   for (std::int64_t begin = 0; begin < p.length; begin += kBlockRows) {
     const Block block = query_block(p, begin);
     const ScoreBlock b = compute_scores(p, block, scratch);
-    float* const statistics = log_sum_exp + begin;
+    float* const statistics = log_sum_exp ? log_sum_exp + begin : nullptr;
     run_kernel<SoftmaxKernel>(b, statistics);
     if (p.dropout->active()) {
       float* const multipliers = scratch.multipliers();

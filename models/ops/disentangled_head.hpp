@@ -53,7 +53,7 @@ class HeadScratch {
   std::vector<float> squares_, slot_rows_, key_rows_;
 };
 
-/// output [L, D]; log_sum_exp [L].
+/// output [L, D]; log_sum_exp [L], null: not wanted.
 void head_forward(const HeadProblem& problem, HeadScratch& scratch, float* output, float* log_sum_exp);
 
 /// Where backward puts its results: the first three are overwritten, the positions' are added to.

@@ -13,14 +13,15 @@ namespace meshfold::models::ops {
 /// A score whose probability is zero; with it in the padding, loops run over whole vectors.
 inline constexpr float kNoScore = std::numeric_limits<float>::lowest();
 
-/// Scores become probabilities, the padding zero. Returns the log-sum-exp.
-[[gnu::always_inline]] inline float softmax_row(float* row, std::int64_t length, std::int64_t stride) {
+/// Scores become probabilities, the padding zero. `log_sum_exp` may be null: not wanted.
+[[gnu::always_inline]] inline void softmax_row(float* row, std::int64_t length, std::int64_t stride,
+                                               float* log_sum_exp) {
   for (std::int64_t k = length; k < stride; ++k) row[k] = kNoScore;
   const float largest = largest_of(row, stride);
   for (std::int64_t k = 0; k < stride; ++k) row[k] = exp_approximate(row[k] - largest);
   const float sum = sum_of(row, stride), inverse = 1.0F / sum;
   for (std::int64_t k = 0; k < stride; ++k) row[k] *= inverse;
-  return largest + std::log(sum);
+  if (log_sum_exp) *log_sum_exp = largest + std::log(sum);
 }
 
 /// The probabilities again, from the log-sum-exp of forward.

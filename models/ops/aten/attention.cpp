@@ -1,5 +1,5 @@
-// Shapes: T tokens of the pack, W columns, H heads of D columns, A slots; B inputs of L tokens in a group, Q queries of
-// a strip.
+// Shapes: T tokens of the pack, W columns, H heads of D columns, A slots; B inputs of L tokens and Q queries in a group
+// or a strip of its queries.
 #include "models/ops/aten/attention.hpp"
 
 #include <ATen/ATen.h>
@@ -21,23 +21,34 @@ struct Sizes {
 };
 
 Sizes sizes_of(const AttentionProblem& problem) {
-  const std::int64_t width = problem.qkv.size(1) / 3;
+  const std::int64_t width = problem.query.size(1);
   return {width, problem.num_heads, width / problem.num_heads};
 }
 
-/// fp32 [parts, B, H, L, D] of a group's rows of [T, parts W].
-at::Tensor gather(const at::Tensor& rows, const InputGroup& group, const Sizes& sizes) {
-  const std::int64_t parts = rows.size(1) / sizes.width;
-  return rows.index_select(0, group.tokens)
+/// The queries of a group: how many each input has, and their rows.
+struct GroupQueries {
+  std::int64_t count;
+  at::Tensor rows;
+};
+
+GroupQueries queries_of(const AttentionProblem& problem, const InputGroup& group) {
+  if (problem.queries == Rows::kFirst) return {1, group.inputs};
+  return {group.length, group.tokens};
+}
+
+/// fp32 [parts, B, H, L, D] of a group's rows of [T, parts W], L rows an input.
+at::Tensor gather(const at::Tensor& source, const at::Tensor& rows, std::int64_t length, const Sizes& sizes) {
+  const std::int64_t parts = source.size(1) / sizes.width;
+  return source.index_select(0, rows)
       .to(at::kFloat)
-      .view({group.count, group.length, parts, sizes.heads, sizes.head_width})
+      .view({-1, length, parts, sizes.heads, sizes.head_width})
       .permute({2, 0, 3, 1, 4});
 }
 
 /// The other way: writes [parts, B, H, L, D] to the group's rows of [T, parts W].
-void scatter(const at::Tensor& parts_PBHLD, const InputGroup& group, at::Tensor rows) {
-  const at::Tensor own = parts_PBHLD.permute({1, 3, 0, 2, 4}).reshape({group.count * group.length, rows.size(1)});
-  rows.index_copy_(0, group.tokens, own.to(rows.scalar_type()));
+void scatter(const at::Tensor& parts_PBHLD, const at::Tensor& rows, at::Tensor target) {
+  const at::Tensor own = parts_PBHLD.permute({1, 3, 0, 2, 4}).reshape({rows.size(0), target.size(1)});
+  target.index_copy_(0, rows, own.to(target.scalar_type()));
 }
 
 /// fp32 [H, A, D].
@@ -48,30 +59,35 @@ at::Tensor by_head(const at::Tensor& positions, const Sizes& sizes) {
 
 /// A group's operands.
 struct Operands {
-  at::Tensor query_BHLD, key_BHLD, value_BHLD;
+  at::Tensor query_BHQD, key_BHLD, value_BHLD;
   at::Tensor position_query_HAD, position_key_HAD;
 };
 
 Operands operands_of(const AttentionProblem& problem, const InputGroup& group, const Sizes& sizes) {
-  const at::Tensor qkv = gather(problem.qkv, group, sizes);
-  return {qkv[0], qkv[1], qkv[2], by_head(problem.position_query, sizes), by_head(problem.position_key, sizes)};
+  const GroupQueries queries = queries_of(problem, group);
+  const at::Tensor key_value = gather(problem.key_value, group.tokens, group.length, sizes);
+  return {gather(problem.query, queries.rows, queries.count, sizes)[0], key_value[0], key_value[1],
+          by_head(problem.position_query, sizes), by_head(problem.position_key, sizes)};
 }
 
 /// Some queries of a group.
 class Strip {
  public:
   Strip(const AttentionProblem& problem, const InputGroup& group, std::int64_t first)
-      : problem_(problem), group_(group), first_(first), count_(std::min(kStripQueries, group.length - first)) {
-    if (problem.slots) slots_.emplace(*problem.slots, group.length, first_, count_, problem.qkv.device());
+      : problem_(problem),
+        group_(group),
+        first_(first),
+        count_(std::min(kStripQueries, queries_of(problem, group).count - first)) {
+    if (problem.slots) slots_.emplace(*problem.slots, group.length, first_, count_, problem.query.device());
   }
 
   const StripSlots& slots() const { return *slots_; }
-  /// Its part of [B, H, L, ...].
+  /// Its part of [B, H, Q of all strips, ...].
   at::Tensor of(const at::Tensor& rows) const { return rows.narrow(2, first_, count_); }
 
   /// [B, H, Q, L].
   at::Tensor scores(const Operands& x) const {
-    const at::Tensor query = of(x.query_BHLD);
+    const at::Tensor query = of(x.query_BHQD);
     at::Tensor scores = at::matmul(query, x.key_BHLD.transpose(2, 3));
     if (x.position_key_HAD.defined())
       scores = scores + slots_->of_keys(at::matmul(query, x.position_key_HAD.transpose(1, 2)));
@@ -100,7 +116,8 @@ class Strip {
 /// Calls work(strip) for all queries of a group, in order.
 template <typename Work>
 void for_each_strip(const AttentionProblem& problem, const InputGroup& group, const Work& work) {
-  for (std::int64_t first = 0; first < group.length; first += kStripQueries) work(Strip(problem, group, first));
+  const std::int64_t count = queries_of(problem, group).count;
+  for (std::int64_t first = 0; first < count; first += kStripQueries) work(Strip(problem, group, first));
 }
 
 /// rows^T x as [H, A, D], summed over inputs and rows: rows [B, H, R, A], x [B, H, R, D].
@@ -121,12 +138,18 @@ at::Tensor side_by_side(const at::Tensor& positions_HAD) { return positions_HAD.
 
 }  // namespace
 
+at::Tensor AttentionGradients::query_key_value() const { return at::cat({query, key_value}, 1); }
+
+at::Tensor AttentionGradients::positions() const {
+  if (!position_query.defined()) return position_key;
+  return position_key.defined() ? at::cat({position_query, position_key}, 1) : position_query;
+}
+
 AttentionResult attention_forward(const AttentionProblem& problem) {
   const Sizes sizes = sizes_of(problem);
-  const std::int64_t tokens = problem.qkv.size(0);
-  AttentionResult result{at::empty({tokens, sizes.width}, problem.qkv.options()),
-                         at::empty({sizes.heads, tokens}, problem.qkv.options().dtype(at::kFloat))};
-  for (const InputGroup& group : group_by_length(*problem.input, problem.qkv.device())) {
+  AttentionResult result{at::empty(problem.query.sizes(), problem.query.options()),
+                         at::empty({sizes.heads, problem.query.size(0)}, problem.query.options().dtype(at::kFloat))};
+  for (const InputGroup& group : group_by_length(*problem.input, problem.query.device())) {
     const Operands x = operands_of(problem, group, sizes);
     std::vector<at::Tensor> outputs, statistics;
     for_each_strip(problem, group, [&](const Strip& strip) {
@@ -135,8 +158,9 @@ AttentionResult attention_forward(const AttentionProblem& problem) {
       const at::Tensor probabilities = (scores_BHQL - statistics.back().unsqueeze(-1)).exp();
       outputs.push_back(at::matmul(strip.drop(probabilities), x.value_BHLD));
     });
-    scatter(at::cat(outputs, 2).unsqueeze(0), group, result.output);
-    result.log_sum_exp.index_copy_(1, group.tokens, at::cat(statistics, 2).transpose(0, 1).flatten(1));
+    const at::Tensor rows = queries_of(problem, group).rows;
+    scatter(at::cat(outputs, 2).unsqueeze(0), rows, result.output);
+    result.log_sum_exp.index_copy_(1, rows, at::cat(statistics, 2).transpose(0, 1).flatten(1));
   }
   return result;
 }
@@ -144,40 +168,47 @@ AttentionResult attention_forward(const AttentionProblem& problem) {
 AttentionGradients attention_backward(const AttentionProblem& problem, const at::Tensor& output_gradient,
                                       const at::Tensor& log_sum_exp) {
   const Sizes sizes = sizes_of(problem);
-  AttentionGradients result{at::empty_like(problem.qkv), {}, {}};
+  AttentionGradients result{at::empty(problem.query.sizes(), problem.query.options()),
+                            at::empty(problem.key_value.sizes(), problem.key_value.options()),
+                            {},
+                            {}};
   at::Tensor position_query_HAD, position_key_HAD;
   const auto zeros_by_head = [&](const at::Tensor& positions) {
     return at::zeros({sizes.heads, positions.size(0), sizes.head_width}, log_sum_exp.options());
   };
   if (problem.position_query.defined()) position_query_HAD = zeros_by_head(problem.position_query);
   if (problem.position_key.defined()) position_key_HAD = zeros_by_head(problem.position_key);
-  for (const InputGroup& group : group_by_length(*problem.input, problem.qkv.device())) {
+  for (const InputGroup& group : group_by_length(*problem.input, problem.query.device())) {
     const Operands x = operands_of(problem, group, sizes);
-    const at::Tensor dy_BHLD = gather(output_gradient, group, sizes)[0];
-    const at::Tensor statistics_BHL =
-        log_sum_exp.index_select(1, group.tokens).view({sizes.heads, group.count, group.length}).transpose(0, 1);
-    const at::Tensor dquery = at::zeros_like(x.query_BHLD), dkey = at::zeros_like(x.key_BHLD),
+    const GroupQueries queries = queries_of(problem, group);
+    const at::Tensor dy_BHQD = gather(output_gradient, queries.rows, queries.count, sizes)[0];
+    const at::Tensor statistics_BHQ =
+        log_sum_exp.index_select(1, queries.rows).view({sizes.heads, group.count, queries.count}).transpose(0, 1);
+    const at::Tensor dquery = at::zeros_like(x.query_BHQD), dkey = at::zeros_like(x.key_BHLD),
                      dvalue = at::zeros_like(x.value_BHLD);
     for_each_strip(problem, group, [&](const Strip& strip) {
-      const at::Tensor query = strip.of(x.query_BHLD), dy = strip.of(dy_BHLD), own_dquery = strip.of(dquery);
-      const at::Tensor probabilities = (strip.scores(x) - strip.of(statistics_BHL).unsqueeze(-1)).exp();
+      const at::Tensor query = strip.of(x.query_BHQD), dy = strip.of(dy_BHQD), own_dquery = strip.of(dquery);
+      const at::Tensor probabilities = (strip.scores(x) - strip.of(statistics_BHQ).unsqueeze(-1)).exp();
       dvalue.add_(at::matmul(strip.drop(probabilities).transpose(2, 3), dy));
       const at::Tensor dprobabilities = strip.drop(at::matmul(dy, x.value_BHLD.transpose(2, 3)));
       const at::Tensor dscores_BHQL = softmax_gradient(probabilities, dprobabilities) * problem.scale;
       own_dquery.add_(at::matmul(dscores_BHQL, x.key_BHLD));
       dkey.add_(at::matmul(dscores_BHQL.transpose(2, 3), query));
       if (position_key_HAD.defined()) {
-        const at::Tensor of_slots_BHQA = strip.slots().sum_over_keys(dscores_BHQL);
+        const at::Tensor of_slots_BHQA =
+            strip.slots().sum_over_keys(dscores_BHQL).narrow(3, 0, problem.position_key.size(0));
         own_dquery.add_(at::matmul(of_slots_BHQA, x.position_key_HAD));
         position_key_HAD.add_(product_over_inputs(of_slots_BHQA, query));
       }
       if (position_query_HAD.defined()) {
-        const at::Tensor of_slots_BHLA = strip.slots().sum_over_queries(dscores_BHQL);
+        const at::Tensor of_slots_BHLA =
+            strip.slots().sum_over_queries(dscores_BHQL).narrow(3, 0, problem.position_query.size(0));
         dkey.add_(at::matmul(of_slots_BHLA, x.position_query_HAD));
         position_query_HAD.add_(product_over_inputs(of_slots_BHLA, x.key_BHLD));
       }
     });
-    scatter(at::stack({dquery, dkey, dvalue}), group, result.qkv);
+    scatter(dquery.unsqueeze(0), queries.rows, result.query);
+    scatter(at::stack({dkey, dvalue}), group.tokens, result.key_value);
   }
   if (position_query_HAD.defined()) result.position_query = side_by_side(position_query_HAD);
   if (position_key_HAD.defined()) result.position_key = side_by_side(position_key_HAD);

@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "models/first_tokens.hpp"
 #include "models/ops/attention.hpp"
 #include "models/ops/dropout.hpp"
 #include "models/ops/relative_slots.hpp"
@@ -11,9 +12,11 @@
 namespace meshfold::models::ops::aten {
 
 /// dropout(softmax(scale x (query . key + query . position_key[slot] + key . position_query[slot]))) value. T tokens, H
-/// columns, A slots.
+/// columns, A slots, Q queries: T, or one an input.
 struct AttentionProblem {
-  at::Tensor qkv;             ///< [T, 3 H], fp32 or bf16
+  at::Tensor query;           ///< [Q, H], fp32 or bf16
+  at::Tensor key_value;       ///< [T, 2 H], key and value side by side
+  Rows queries = Rows::kAll;  ///< of which tokens
   at::Tensor position_query;  ///< [A, H], fp32 or bf16; undefined: the scores lack that term
   at::Tensor position_key;    ///< the same
   std::int64_t num_heads = 1;
@@ -23,11 +26,15 @@ struct AttentionProblem {
   const PackedInput* input = nullptr;
 };
 
+/// output [Q, H], log_sum_exp [heads, Q].
 AttentionResult attention_forward(const AttentionProblem& problem);
 
 struct AttentionGradients {
-  at::Tensor qkv;                           ///< type of qkv
+  at::Tensor query, key_value;              ///< as in the problem
   at::Tensor position_query, position_key;  ///< fp32 [A, H]; undefined where the problem has none
+
+  at::Tensor query_key_value() const;  ///< side by side
+  at::Tensor positions() const;        ///< side by side; undefined where there are none
 };
 
 /// Probabilities and dropout are made again; `log_sum_exp` is forward's.

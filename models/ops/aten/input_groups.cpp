@@ -24,14 +24,15 @@ std::vector<InputGroup> group_by_length(const PackedInput& input, at::Device dev
   for (const auto& [length, inputs] : inputs_of_length) {
     const std::size_t most = static_cast<std::size_t>(std::max<std::int64_t>(1, kGroupTokens / length));
     for (std::size_t first = 0; first < inputs.size(); first += most) {
-      std::vector<std::int64_t> starts, philox_rows;
+      std::vector<std::int64_t> starts, numbers, philox_rows;
       for (std::size_t i = first; i < std::min(inputs.size(), first + most); ++i) {
         starts.push_back(input.cu_seqlens[inputs[i]]);
+        numbers.push_back(inputs[i]);
         philox_rows.push_back(input.philox_rows[inputs[i]]);
       }
       const at::Tensor tokens = at::tensor(starts, options).unsqueeze(1) + at::arange(length, options);
-      groups.push_back(
-          {static_cast<std::int64_t>(starts.size()), length, tokens.flatten(), at::tensor(philox_rows, options)});
+      groups.push_back({static_cast<std::int64_t>(starts.size()), length, tokens.flatten(),
+                        at::tensor(numbers, options), at::tensor(philox_rows, options)});
     }
   }
   return groups;

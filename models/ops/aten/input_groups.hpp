@@ -13,6 +13,7 @@ namespace meshfold::models::ops::aten {
 struct InputGroup {
   std::int64_t count = 0, length = 0;  ///< inputs, and tokens of each
   at::Tensor tokens;                   ///< int64 [count * length]: their rows in the pack, input by input
+  at::Tensor inputs;                   ///< int64 [count]: their numbers in the pack
   at::Tensor philox_rows;              ///< int64 [count]
 };
 

@@ -1,0 +1,18 @@
+#pragma once
+
+#include "models/packed_input.hpp"
+
+namespace meshfold::models {
+
+/// Of which tokens something is computed.
+enum class Rows {
+  kAll,
+  kFirst,  ///< the first token of every input: one row each, [S, H]
+};
+
+/// The same inputs cut to their first tokens: one token each, with its position and draws; views and features stay.
+/// Example: lengths 3, 1, 4 with cu_seqlens 0, 3, 4, 8 become 0, 1, 2, 3. Throws invalid_argument if an input has no
+/// token.
+PackedInput first_tokens(const PackedInput& input);
+
+}  // namespace meshfold::models
