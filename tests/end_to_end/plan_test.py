@@ -73,10 +73,10 @@ class Plan(harness.EndToEnd):
                 self.assertEqual(ours[axis], theirs[axis], f"{name}, {axis} of {place}")
             self.near(ours["memory"]["total"], theirs["step_peak"], f"{name}, memory of {place}")
             # What is kept from step to step is exact (plan_test.cpp), so the rest is compared by itself too. Where a CPU has no fast bf16
-            # products, more fp32 operands stand beside them.
+            # products, more fp32 operands stand beside them; and the first step's largest pack may come before the last of the deterministic sets is made.
             kept = sum(ours["memory"][kind] for kind in ("weights", "compute_copies", "gradients", "deterministic_sets", "optimizer"))
             self.near(ours["memory"]["activations"] + ours["memory"]["working"], theirs["step_peak"] - kept, f"{name}, activations of {place}",
-                      0.2 if "precision__compute" in changes else 0.1)
+                      0.2 if {"precision__compute", "training__deterministic"} & changes.keys() else 0.1)
 
         checkpoints = sorted((directory / "train").glob("checkpoint-*"))
         size = sum(file.stat().st_size for file in checkpoints[-1].iterdir())
