@@ -19,7 +19,8 @@ at::Tensor add_norm(const at::Tensor& x, const at::Tensor& residual, const Param
                                     .after = nullptr,
                                     .gamma = gamma.value,
                                     .beta = beta.value,
-                                    .epsilon = epsilon});
+                                    .epsilon = epsilon,
+                                    .mode = context.mode});
   if (context.mode != Mode::kTraining) return result.y;
   const at::Tensor y = std::move(result.y);
   const auto backward = [saved = std::move(result), dropout, gamma, beta, x_type = x.scalar_type(),
@@ -42,7 +43,8 @@ at::Tensor norm(const at::Tensor& x, const ParameterView& gamma, const Parameter
                                     .after = dropout.get(),
                                     .gamma = gamma.value,
                                     .beta = beta.value,
-                                    .epsilon = epsilon});
+                                    .epsilon = epsilon,
+                                    .mode = context.mode});
   if (context.mode != Mode::kTraining) return result.y;
   const at::Tensor y = std::move(result.y);
   const auto backward = [saved = std::move(result), dropout, gamma, beta, x_type = x.scalar_type(),

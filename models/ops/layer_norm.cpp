@@ -25,7 +25,7 @@ struct ForwardRows {
   float epsilon;
   std::int64_t width;
   float* y;
-  T* normalized;
+  T* normalized;  ///< null, as rstd: not wanted
   float* rstd;
 };
 
@@ -51,13 +51,13 @@ struct ForwardKernel {
       for (std::int64_t i = 0; i < width; ++i) h[i] -= mean;
       const float variance = sum_of_products(h, h, padded) / static_cast<float>(width);
       const float rstd = 1.0F / std::sqrt(variance + rows.epsilon);
-      rows.rstd[r] = rstd;
       float* y = rows.y + r * width;
-      T* normalized = rows.normalized + r * width;
-      for (std::int64_t i = 0; i < width; ++i) {
-        const float value = h[i] * rstd;
-        normalized[i] = static_cast<T>(value);
-        y[i] = value * rows.gamma[i] + rows.beta[i];
+      for (std::int64_t i = 0; i < width; ++i) h[i] *= rstd;
+      for (std::int64_t i = 0; i < width; ++i) y[i] = h[i] * rows.gamma[i] + rows.beta[i];
+      if (rows.normalized) {
+        rows.rstd[r] = rstd;
+        T* normalized = rows.normalized + r * width;
+        for (std::int64_t i = 0; i < width; ++i) normalized[i] = static_cast<T>(h[i]);
       }
       if (rows.after) {
         rows.after->fill_row(r, width, multipliers);
@@ -129,8 +129,8 @@ void forward_typed(const NormInput& input, const at::Tensor& x, NormResult& resu
                             static_cast<float>(input.epsilon),
                             input.base.size(1),
                             result.y.mutable_data_ptr<float>(),
-                            result.normalized.mutable_data_ptr<T>(),
-                            result.rstd.mutable_data_ptr<float>()};
+                            result.normalized.defined() ? result.normalized.mutable_data_ptr<T>() : nullptr,
+                            result.rstd.defined() ? result.rstd.mutable_data_ptr<float>() : nullptr};
   for_each_chunk(input.base.size(0), [&](std::int64_t, std::int64_t begin, std::int64_t end) {
     run_kernel<ForwardKernel>(rows, begin, end);
   });
@@ -168,8 +168,11 @@ NormResult norm_forward(const NormInput& input) {
   if (back_end_of(input.base) == BackEnd::kAten) return aten::norm_forward(input);
   const at::Tensor x = input.x.defined() ? input.x.contiguous() : input.x;
   const at::ScalarType kept = x.defined() ? x.scalar_type() : at::kFloat;
-  NormResult result{at::empty_like(input.base), at::empty_like(input.base, input.base.options().dtype(kept)),
-                    at::empty({input.base.size(0)}, input.base.options())};
+  NormResult result{at::empty_like(input.base), {}, {}};
+  if (input.mode == Mode::kTraining) {
+    result.normalized = at::empty_like(input.base, input.base.options().dtype(kept));
+    result.rstd = at::empty({input.base.size(0)}, input.base.options());
+  }
   if (kept == at::kBFloat16) {
     forward_typed<at::BFloat16>(input, x, result);
   } else {

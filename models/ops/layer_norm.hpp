@@ -14,12 +14,14 @@ struct NormInput {
   const RowDropout* after = nullptr;   ///< on the result
   at::Tensor gamma, beta;              ///< fp32 [width]
   double epsilon = 1e-12;
+  Mode mode = Mode::kTraining;  ///< only training keeps what backward needs
 };
 
+/// In host memory the last two are undefined outside of training.
 struct NormResult {
   at::Tensor y;           ///< fp32 [rows, width]
-  at::Tensor normalized;  ///< before gamma and beta, [rows, width] in the type of x, fp32 without; kept for backward
-  at::Tensor rstd;        ///< fp32 [rows]; kept for backward
+  at::Tensor normalized;  ///< before gamma and beta, [rows, width] in the type of x, fp32 without; for backward
+  at::Tensor rstd;        ///< fp32 [rows]; for backward
 };
 
 NormResult norm_forward(const NormInput& input);

@@ -126,7 +126,8 @@ at::Tensor norm_activate(const at::Tensor& x, const ParameterView& gamma, const 
                                     .after = nullptr,
                                     .gamma = gamma.value,
                                     .beta = beta.value,
-                                    .epsilon = epsilon});
+                                    .epsilon = epsilon,
+                                    .mode = context.mode});
   const at::Tensor no_bias = at::zeros_like(beta.value);
   const at::Tensor y = add_bias_and_activate(result.y, no_bias, activation, at::kFloat).y;
   if (context.mode != Mode::kTraining) return y;

@@ -37,7 +37,8 @@ at::Tensor relative_embeddings(const ParameterView& table, const SlotRows& rows,
                                     .after = nullptr,
                                     .gamma = gamma.value,
                                     .beta = beta.value,
-                                    .epsilon = epsilon});
+                                    .epsilon = epsilon,
+                                    .mode = context.mode});
   if (context.mode != Mode::kTraining) return result.y;
   const at::Tensor y = std::move(result.y);
   const auto backward = [=, saved = std::move(result)](const at::Tensor& dy) -> std::vector<at::Tensor> {

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "models/ops/activation.hpp"
+#include "models/ops/attention.hpp"
+#include "models/ops/layer_norm.hpp"
 #include "tests/models/block_test.hpp"
 
 namespace meshfold::models::ops {
@@ -251,6 +253,28 @@ TEST(Kernels, GiveTheSameBitsWithEveryInstructionSet) {
 
     expect_equal(fastest, elementwise_kernels());
   }
+}
+
+TEST(Ops, MakeTheSameBitsButNothingForBackwardOutsideOfTraining) {
+  at::manual_seed(4);
+  const PackedInput input = pack_for_bits();
+  const std::int64_t tokens = input.num_tokens();
+  const at::Tensor qkv = at::randn({tokens, 120}), base = at::randn({tokens, 40}), x = at::randn({tokens, 40});
+  const at::Tensor gamma = at::randn({40}), beta = at::randn({40});
+  const auto attend = [&](Mode mode) { return attention_forward(qkv, 5, {0.1, 0}, input, {mode, kDraws}); };
+  const auto normalise = [&](Mode mode) {
+    return norm_forward({.base = base, .x = x, .gamma = gamma, .beta = beta, .mode = mode});
+  };
+
+  const AttentionResult attention = attend(Mode::kTraining), rehearsed_attention = attend(Mode::kRehearsal);
+  const NormResult norm = normalise(Mode::kTraining), rehearsed_norm = normalise(Mode::kRehearsal);
+
+  EXPECT_TRUE(at::equal(attention.output, rehearsed_attention.output));
+  EXPECT_TRUE(attention.log_sum_exp.defined());
+  EXPECT_FALSE(rehearsed_attention.log_sum_exp.defined());
+  EXPECT_TRUE(at::equal(norm.y, rehearsed_norm.y));
+  EXPECT_TRUE(norm.normalized.defined() && norm.rstd.defined());
+  EXPECT_FALSE(rehearsed_norm.normalized.defined() || rehearsed_norm.rstd.defined());
 }
 
 TEST(Ops, RefuseWhatTheyCannotCompute) {
