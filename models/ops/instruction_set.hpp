@@ -37,7 +37,8 @@ class PortableKernels : public InstructionLimit {
   PortableKernels() : InstructionLimit(InstructionSet::kPortable) {}
 };
 
-/// Tiles of bf16, which also need the kernel's consent; LibTorch asks for that itself.
+/// Tiles of bf16: found by CPUID and granted by the operating system, which the first call asks. Counts as a path above
+/// kAvx512, so that a lower InstructionLimit takes it away.
 bool has_amx_bf16();
 /// Whether bf16 products are faster than fp32 ones here: what precision.compute = auto asks.
 bool multiplies_bf16_faster();

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "models/ops/activation.hpp"
+#include "models/ops/amx_products.hpp"
 #include "models/ops/back_end.hpp"
 #include "models/ops/bf16_products.hpp"
 #include "models/ops/instruction_set.hpp"
@@ -17,19 +18,20 @@ extern "C" void sgemm_(const char* transa, const char* transb, const int* m, con
 namespace meshfold::models::ops {
 namespace {
 
-bool use_tiles() { return has_amx_bf16(); }
+bool is_host_bf16(const at::Tensor& operand) {
+  return operand.scalar_type() == at::kBFloat16 && back_end_of(operand) == BackEnd::kHost;
+}
+
+bool use_tiles(const at::Tensor& operand) { return is_host_bf16(operand) && has_amx_bf16(); }
 
 /// The kernels sum over pairs, so the summed dim must be even.
 bool use_dot_products(const at::Tensor& operand, std::int64_t summed) {
-  return operand.scalar_type() == at::kBFloat16 && back_end_of(operand) == BackEnd::kHost && has_avx512_bf16() &&
-         !use_tiles() && summed % 2 == 0;
+  return is_host_bf16(operand) && has_avx512_bf16() && summed % 2 == 0;
 }
 
 /// a x b in result_type, with fp32 sums.
 at::Tensor multiply(const at::Tensor& a, const at::Tensor& b, at::ScalarType result_type) {
-  if (a.scalar_type() == at::kBFloat16 && back_end_of(a) == BackEnd::kHost && !use_tiles()) {
-    return at::mm(a.to(at::kFloat), b.to(at::kFloat)).to(result_type);
-  }
+  if (is_host_bf16(a)) return at::mm(a.to(at::kFloat), b.to(at::kFloat)).to(result_type);
   return at::mm(a, b).to(result_type);
 }
 
@@ -50,7 +52,7 @@ void small_product(Transpose transpose_a, Transpose transpose_b, std::int64_t m,
 }  // namespace
 
 std::string bf16_product_path() {
-  if (use_tiles()) return "bf16 products by AMX";
+  if (has_amx_bf16()) return "bf16 products by AMX";
   return has_avx512_bf16() ? "bf16 products by AVX512-BF16" : "bf16 products as fp32";
 }
 
@@ -58,15 +60,16 @@ LinearOutput linear_forward(const at::Tensor& x, const at::Tensor& weight, const
                             Activation activation, Keep keep) {
   const bool keeps = keep == Keep::kPreActivationToo && activation != Activation::kNone;
   LinearOutput result;
-  if (use_dot_products(x, x.size(1))) {
+  const bool tiles = use_tiles(x);
+  if (tiles || use_dot_products(x, x.size(1))) {
     result.y = at::empty({x.size(0), weight.size(0)}, x.options());
     if (keeps) result.pre_activation = at::empty_like(result.y);
-    kernels::linear_forward(x, weight, bias, activation, result.pre_activation, result.y);
+    (tiles ? kernels::amx::linear_forward : kernels::linear_forward)(x, weight, bias, activation, result.pre_activation,
+                                                                     result.y);
     return result;
   }
   const at::ScalarType type = x.scalar_type();
-  // Tiles round products to bf16 themselves.
-  const at::Tensor sums = multiply(x, weight.t(), use_tiles() ? type : at::kFloat);
+  const at::Tensor sums = multiply(x, weight.t(), at::kFloat);
   const Activations rows = add_bias_and_activate(sums, bias, activation, type);
   result.y = rows.y;
   if (keeps) result.pre_activation = rows.z;
@@ -74,26 +77,31 @@ LinearOutput linear_forward(const at::Tensor& x, const at::Tensor& weight, const
 }
 
 at::Tensor product_input_gradient(const at::Tensor& dy, const at::Tensor& weight, at::ScalarType result_type) {
-  if (!use_dot_products(dy, dy.size(1))) return multiply(dy, weight, result_type);
+  const bool tiles = use_tiles(dy);
+  if (!tiles && !use_dot_products(dy, dy.size(1))) return multiply(dy, weight, result_type);
   const at::Tensor dx = at::empty({dy.size(0), weight.size(1)}, dy.options().dtype(result_type));
-  kernels::product_input_gradient(dy, weight, dx);
+  (tiles ? kernels::amx::product_input_gradient : kernels::product_input_gradient)(dy, weight, dx);
   return dx;
 }
 
 ActivatedGradients activated_input_gradient(const at::Tensor& dy, const at::Tensor& weight, const at::Tensor& z,
                                             Activation activation) {
-  if (!use_dot_products(dy, dy.size(1))) {
+  const bool tiles = use_tiles(dy);
+  if (!tiles && !use_dot_products(dy, dy.size(1))) {
     const at::Tensor dz = multiply(dy, weight, z.scalar_type());
     return {dz, multiply_by_slope(dz, z, activation)};
   }
   const ActivatedGradients result{at::empty_like(z), at::empty_like(z)};
-  kernels::activated_input_gradient(dy, weight, z, activation, result.dz, result.y);
+  (tiles ? kernels::amx::activated_input_gradient : kernels::activated_input_gradient)(dy, weight, z, activation,
+                                                                                       result.dz, result.y);
   return result;
 }
 
 void add_weight_gradient(at::Tensor sum, Before before, const at::Tensor& dy, const at::Tensor& x) {
-  if (dy.scalar_type() == at::kBFloat16 && x.scalar_type() == at::kBFloat16 && use_dot_products(dy, /*summed=*/0)) {
-    kernels::weight_gradient(dy, x, before == Before::kSum ? kernels::Beta::kOne : kernels::Beta::kZero, sum);
+  const bool tiles = use_tiles(dy);
+  if (x.scalar_type() == at::kBFloat16 && (tiles || use_dot_products(dy, /*summed=*/0))) {
+    (tiles ? kernels::amx::weight_gradient : kernels::weight_gradient)(
+        dy, x, before == Before::kSum ? kernels::Beta::kOne : kernels::Beta::kZero, sum);
     return;
   }
   // In fp32: a bf16 product would round each pack's gradient before the sum.

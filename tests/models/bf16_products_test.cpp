@@ -1,4 +1,5 @@
-// The dot-product kernels against fp64 products by LibTorch, for shapes that leave every kind of tail.
+// The kernels of bf16 products, by dot-product instructions and by tiles, against fp64 products by LibTorch, for shapes
+// that leave every kind of tail.
 #include "models/ops/bf16_products.hpp"
 
 #include <ATen/ATen.h>
@@ -6,29 +7,88 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <string>
 #include <vector>
 
 #include "models/ops/activation.hpp"
+#include "models/ops/amx_products.hpp"
 #include "models/ops/instruction_set.hpp"
 #include "models/ops/reference.hpp"
 #include "models/ops/vector_math.hpp"
+#include "tests/models/emulated_products.hpp"
 
 namespace meshfold::models::ops {
 namespace {
 
 using kernels::Beta;
 
-class Bf16Products : public testing::Test {
+struct Shape {
+  std::int64_t rows, in, out;
+};
+
+/// One row to several tasks, one pair to several vectors, one column to several panels.
+const std::vector<Shape> kShapes = {{1, 2, 1},   {3, 4, 48},   {7, 34, 47},   {8, 32, 49},   {9, 96, 50},
+                                    {33, 2, 97}, {64, 66, 16}, {129, 30, 33}, {513, 14, 63}, {1030, 130, 20}};
+/// Every number of row tiles, column tiles and steps, whole and not; in both directions of a walk, over several groups.
+const std::vector<Shape> kTileShapes = {{15, 1, 16},  {16, 31, 32},  {17, 33, 64},  {47, 64, 31},
+                                        {48, 65, 65}, {49, 96, 160}, {100, 129, 7}, {97, 1060, 98}};
+
+/// One way to multiply.
+struct Products {
+  const char* name;
+  bool (*exist)();
+  const char* reason;  ///< why they may not exist
+  bool odd_sums;       ///< whether the summed dim may be odd
+  decltype(&kernels::linear_forward) linear_forward;
+  decltype(&kernels::product_input_gradient) product_input_gradient;
+  decltype(&kernels::activated_input_gradient) activated_input_gradient;
+  decltype(&kernels::weight_gradient) weight_gradient;
+};
+
+const Products kDotProducts = {"DotProducts",
+                               has_avx512_bf16,
+                               "this CPU has no fast dot products of bf16 pairs",
+                               false,
+                               kernels::linear_forward,
+                               kernels::product_input_gradient,
+                               kernels::activated_input_gradient,
+                               kernels::weight_gradient};
+const Products kTiles = {"Tiles",
+                         has_amx_bf16,
+                         "this CPU has no AMX tiles of bf16, or its kernel does not grant them",
+                         true,
+                         kernels::amx::linear_forward,
+                         kernels::amx::product_input_gradient,
+                         kernels::amx::activated_input_gradient,
+                         kernels::amx::weight_gradient};
+const Products kEmulatedTiles = {"EmulatedTiles",
+                                 [] { return has_avx512_bf16() || has_amx_bf16(); },
+                                 "this CPU lacks the AVX512-BF16 that packs operands and rounds sums",
+                                 true,
+                                 kernels::emulated::linear_forward,
+                                 kernels::emulated::product_input_gradient,
+                                 kernels::emulated::activated_input_gradient,
+                                 kernels::emulated::weight_gradient};
+
+class Bf16Products : public testing::TestWithParam<Products> {
  protected:
   void SetUp() override {
-    if (!has_avx512_bf16()) GTEST_SKIP() << "this CPU has no fast dot products of bf16 pairs";
+    if (!GetParam().exist()) GTEST_SKIP() << GetParam().reason;
     at::manual_seed(3);
     at::set_num_threads(2);
   }
   void TearDown() override { at::set_num_threads(1); }
 
   static at::Tensor random(at::IntArrayRef shape) { return at::randn(shape).to(at::kBFloat16); }
+  static std::vector<Shape> shapes() {
+    std::vector<Shape> result = kShapes;
+    if (GetParam().odd_sums) result.insert(result.end(), kTileShapes.begin(), kTileShapes.end());
+    return result;
+  }
 };
+
+INSTANTIATE_TEST_SUITE_P(By, Bf16Products, testing::Values(kDotProducts, kEmulatedTiles, kTiles),
+                         [](const auto& instance) { return std::string(instance.param.name); });
 
 /// Every element within what fp32 sums of `summed` products may lose.
 void expect_product(const at::Tensor& actual, const at::Tensor& a, const at::Tensor& b, const at::Tensor& before) {
@@ -41,23 +101,15 @@ void expect_product(const at::Tensor& actual, const at::Tensor& a, const at::Ten
   EXPECT_LE(excess.max().item<double>(), 1.0) << "at " << excess.argmax().item<std::int64_t>();
 }
 
-struct Shape {
-  std::int64_t rows, in, out;
-};
-
-/// One row to several tasks, one pair to several vectors, one column to several panels.
-const std::vector<Shape> kShapes = {{1, 2, 1},   {3, 4, 48},   {7, 34, 47},   {8, 32, 49},   {9, 96, 50},
-                                    {33, 2, 97}, {64, 66, 16}, {129, 30, 33}, {513, 14, 63}, {1030, 130, 20}};
-
-TEST_F(Bf16Products, OfInputGradientsAreThoseOfFp64) {
-  for (const Shape& shape : kShapes) {
+TEST_P(Bf16Products, OfInputGradientsAreThoseOfFp64) {
+  for (const Shape& shape : shapes()) {
     SCOPED_TRACE(testing::Message() << shape.rows << " rows, " << shape.in << " to " << shape.out);
     // The product sums over `in` here: its pairs must be whole.
     const at::Tensor dy = random({shape.rows, shape.in}), weight = random({shape.in, shape.out});
     const at::Tensor dx = at::full({shape.rows, shape.out}, NAN), rounded = at::empty_like(dx, at::kBFloat16);
 
-    kernels::product_input_gradient(dy, weight, dx);
-    kernels::product_input_gradient(dy, weight, rounded);
+    GetParam().product_input_gradient(dy, weight, dx);
+    GetParam().product_input_gradient(dy, weight, rounded);
 
     expect_product(dx, dy, weight, at::zeros({1, 1}));
     EXPECT_TRUE(at::equal(rounded, dx.to(at::kBFloat16))) << "bf16 is not fp32 rounded to nearest even";
@@ -75,16 +127,16 @@ TEST(NormalTail, HasTheValueAndSlopeThatErfcGives) {
   EXPECT_LT(normal_tail(1e30F).probability, 1.1e-9F);
 }
 
-TEST_F(Bf16Products, OfInputGradientsGoThroughAnActivationThatIsMadeAgain) {
+TEST_P(Bf16Products, OfInputGradientsGoThroughAnActivationThatIsMadeAgain) {
   for (const auto activation :
        {Activation::kNone, Activation::kGelu, Activation::kGeluTanh, Activation::kTanh, Activation::kRelu}) {
-    for (const Shape& shape : kShapes) {
+    for (const Shape& shape : shapes()) {
       SCOPED_TRACE(testing::Message() << static_cast<int>(activation) << ": " << shape.rows << " rows, " << shape.in
                                       << " to " << shape.out);
       const at::Tensor dy = random({shape.rows, shape.in}), weight = random({shape.in, shape.out}),
                        z = random({shape.rows, shape.out}), dz = at::full_like(z, NAN), y = at::full_like(z, NAN);
 
-      kernels::activated_input_gradient(dy, weight, z, activation, dz, y);
+      GetParam().activated_input_gradient(dy, weight, z, activation, dz, y);
 
       const at::Tensor leaf = z.to(at::kDouble).set_requires_grad(true);
       const at::Tensor expected = reference::activate(leaf, activation);
@@ -97,51 +149,51 @@ TEST_F(Bf16Products, OfInputGradientsGoThroughAnActivationThatIsMadeAgain) {
   }
 }
 
-TEST_F(Bf16Products, OfWeightGradientsAreThoseOfFp64AlsoWithAnOddNumberOfRows) {
-  for (const Shape& shape : kShapes) {
+TEST_P(Bf16Products, OfWeightGradientsAreThoseOfFp64AlsoWithAnOddNumberOfRows) {
+  for (const Shape& shape : shapes()) {
     SCOPED_TRACE(testing::Message() << shape.rows << " rows, " << shape.in << " to " << shape.out);
     const at::Tensor dy = random({shape.rows, shape.out}), x = random({shape.rows, shape.in});
     const at::Tensor earlier = at::randn({shape.out, shape.in}), sum = earlier.clone(),
                      fresh = at::full_like(earlier, NAN);
 
-    kernels::weight_gradient(dy, x, Beta::kOne, sum);
-    kernels::weight_gradient(dy, x, Beta::kZero, fresh);
+    GetParam().weight_gradient(dy, x, Beta::kOne, sum);
+    GetParam().weight_gradient(dy, x, Beta::kZero, fresh);
 
     expect_product(sum, dy.t(), x, earlier);
     expect_product(fresh, dy.t(), x, at::zeros({1, 1}));
   }
 }
 
-TEST_F(Bf16Products, OfWeightGradientsAddUpOverMoreRowsThanOneSumTakes) {
+TEST_P(Bf16Products, OfWeightGradientsAddUpOverMoreRowsThanOneSumTakes) {
   const at::Tensor dy = random({9001, 10}), x = random({9001, 6}), sum = at::full({10, 6}, NAN);
 
-  kernels::weight_gradient(dy, x, Beta::kZero, sum);
+  GetParam().weight_gradient(dy, x, Beta::kZero, sum);
 
   expect_product(sum, dy.t(), x, at::zeros({1, 1}));
 }
 
-TEST_F(Bf16Products, OfNoRowsLeaveASumOrZeros) {
+TEST_P(Bf16Products, OfNoRowsLeaveASumOrZeros) {
   const at::Tensor none = random({0, 4}), sum = at::ones({4, 4}), fresh = at::full({4, 4}, NAN);
 
-  kernels::weight_gradient(none, none, Beta::kOne, sum);
-  kernels::weight_gradient(none, none, Beta::kZero, fresh);
+  GetParam().weight_gradient(none, none, Beta::kOne, sum);
+  GetParam().weight_gradient(none, none, Beta::kZero, fresh);
 
   EXPECT_TRUE(at::equal(sum, at::ones({4, 4})));
   EXPECT_TRUE(at::equal(fresh, at::zeros({4, 4})));
 }
 
-TEST_F(Bf16Products, OfLayersAddBiasAndActivateBeforeTheyRound) {
+TEST_P(Bf16Products, OfLayersAddBiasAndActivateBeforeTheyRound) {
   for (const auto activation :
        {Activation::kNone, Activation::kGelu, Activation::kGeluTanh, Activation::kTanh, Activation::kRelu}) {
-    for (const Shape& shape : kShapes) {
+    for (const Shape& shape : shapes()) {
       SCOPED_TRACE(testing::Message() << static_cast<int>(activation) << ": " << shape.rows << " rows, " << shape.in
                                       << " to " << shape.out);
       const at::Tensor x = random({shape.rows, shape.in}), weight = random({shape.out, shape.in}),
                        bias = at::randn({shape.out});
       const at::Tensor y = at::full({shape.rows, shape.out}, NAN, at::kBFloat16), z = y.clone(), y_alone = y.clone();
 
-      kernels::linear_forward(x, weight, bias, activation, z, y);
-      kernels::linear_forward(x, weight, bias, activation, {}, y_alone);
+      GetParam().linear_forward(x, weight, bias, activation, z, y);
+      GetParam().linear_forward(x, weight, bias, activation, {}, y_alone);
 
       const at::Tensor exact = at::linear(x.to(at::kDouble), weight.to(at::kDouble), bias.to(at::kDouble));
       const auto close = [](const at::Tensor& actual, const at::Tensor& expected) {
@@ -158,14 +210,36 @@ TEST_F(Bf16Products, OfLayersAddBiasAndActivateBeforeTheyRound) {
   }
 }
 
-TEST_F(Bf16Products, HaveTheSameBitsOnAnyNumberOfThreadsAndForAnyOtherRows) {
+TEST_P(Bf16Products, WriteNothingBehindTheirLastRow) {
+  for (const Shape& shape : shapes()) {
+    SCOPED_TRACE(testing::Message() << shape.rows << " rows, " << shape.in << " to " << shape.out);
+    const at::Tensor x = random({shape.rows, shape.in}), weight = random({shape.out, shape.in}),
+                     bias = at::randn({shape.out}), dy = random({shape.rows, shape.out}),
+                     columns = weight.t().contiguous();
+    const at::Tensor y = at::full({shape.rows + 1, shape.out}, NAN, at::kBFloat16), z = y.clone(), dz = y.clone(),
+                     value = y.clone(), dx = y.to(at::kFloat), sum = at::full({shape.out + 1, shape.in}, NAN);
+    const auto rows_of = [](const at::Tensor& tensor) { return tensor.narrow(0, 0, tensor.size(0) - 1); };
+
+    GetParam().linear_forward(x, weight, bias, Activation::kGelu, rows_of(z), rows_of(y));
+    GetParam().product_input_gradient(x, columns, rows_of(dx));
+    GetParam().activated_input_gradient(x, columns, rows_of(z), Activation::kGelu, rows_of(dz), rows_of(value));
+    GetParam().weight_gradient(dy, x, Beta::kZero, rows_of(sum));
+
+    for (const at::Tensor& result : {y, z, dz, value, dx, sum}) {
+      EXPECT_FALSE(at::isnan(rows_of(result)).any().item<bool>());
+      EXPECT_TRUE(at::isnan(result[-1]).all().item<bool>());
+    }
+  }
+}
+
+TEST_P(Bf16Products, HaveTheSameBitsOnAnyNumberOfThreadsAndForAnyOtherRows) {
   const at::Tensor x = random({1100, 66}), weight = random({70, 66}), bias = at::randn({70}), dy = random({1100, 70});
   const auto all = [&](const at::Tensor& input, const at::Tensor& gradient) {
     std::vector<at::Tensor> results = {at::empty({input.size(0), 70}, input.options()), at::empty({input.size(0), 66}),
                                        at::empty({70, 66})};
-    kernels::linear_forward(input, weight, bias, Activation::kGelu, {}, results[0]);
-    kernels::product_input_gradient(gradient, weight, results[1]);
-    kernels::weight_gradient(gradient, input, Beta::kZero, results[2]);
+    GetParam().linear_forward(input, weight, bias, Activation::kGelu, {}, results[0]);
+    GetParam().product_input_gradient(gradient, weight, results[1]);
+    GetParam().weight_gradient(gradient, input, Beta::kZero, results[2]);
     return results;
   };
 
