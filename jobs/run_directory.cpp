@@ -117,7 +117,9 @@ std::string open_run_directory(const fs::path& run, const std::vector<ResolvedOp
                                const std::vector<std::string>& accepted) {
   std::error_code error;
   fs::create_directories(run, error);
-  if (error) throw StorageError(run.string() + ": cannot make the run directory: " + error.message());
+  if (error)
+    throw StorageError(run.string() + ": cannot make the run directory: " + error.message() +
+                       "; check free space, quota and permissions, or take another --run directory");
   const fs::path file = run / "run.json";
   const Json fixed = fixed_options(options);
   Json now = {{"format", kFormatVersion}, {"id", new_run_id()}, {"config_hash", config_hash(options)}};

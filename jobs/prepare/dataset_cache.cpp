@@ -116,7 +116,10 @@ void make_dataset(Preparation& work) {
   dist::agree(work.world, "make the directory of " + work.recipe->file.string(), [&] {
     std::error_code error;
     if (work.world.rank() == 0) fs::create_directories(work.recipe->file.parent_path(), error);
-    if (error) throw StorageError(work.recipe->file.parent_path().string() + ": cannot be made: " + error.message());
+    if (error) {
+      throw StorageError(work.recipe->file.parent_path().string() + ": cannot be made: " + error.message() +
+                         "; check free space, quota and permissions, or set data.cache to another directory");
+    }
   });
   try {
     write_parallel(work, temporary, layout, part);
