@@ -127,7 +127,7 @@ class Faq(harness.EndToEnd):
         "check free space, quota and permissions": lambda self: run(1, "cv", *self.small_cv("/proc/run")),
         "in … and a peer did not answer; look at the last lines of the other ranks' logs":
             lambda self: self.endless("silent", 2, signal.SIGSTOP, -1, run__deadline_s=4, run__heartbeat_s=0),
-        "no sign of life from rank … for": lambda self: self.endless("stopped", 2, signal.SIGSTOP, -1, run__heartbeat_s=2),
+        "no sign of life from … for": lambda self: self.endless("stopped", 2, signal.SIGSTOP, -1, run__heartbeat_s=2),
         "is …; lower optimizer.learning_rate": lambda self: self.cv(training__max_grad_norm=0, optimizer__learning_rate=1e30),
         "start the same command again to continue": lambda self: self.endless("asked", 1, signal.SIGUSR1, 0),
     }
