@@ -8,7 +8,7 @@ import subprocess
 import unittest
 
 import harness
-from harness import REPOSITORY, json_lines, rank_processes, read_csv, run, start, wait_for, write_csv
+from harness import BINARY, REPOSITORY, json_lines, rank_processes, read_csv, start, wait_for, write_csv
 
 # A call that hangs is not to be had at will; tests/dist/watchdog_test.cpp sees the line.
 ELSEWHERE = {"made no progress in '…' for"}
@@ -24,6 +24,11 @@ def explained():
             yield codes, heading.group(1)
 
 
+def alone(*arguments):
+    """The program as its own only rank: mpirun takes two seconds more to end a run that failed."""
+    return subprocess.run([BINARY, *map(str, arguments)], env=harness.environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+
+
 class Faq(harness.EndToEnd):
     rows, test_rows = 120, 20
 
@@ -31,7 +36,7 @@ class Faq(harness.EndToEnd):
     def setUpClass(cls):
         super().setUpClass()
         cls.finished = cls.scratch / "finished"
-        result = run(1, "cv", *cls().small_cv(cls.finished))
+        result = alone("cv", *cls().small_cv(cls.finished))
         assert result.returncode == 0, result.stderr
 
     def small_cv(self, directory, **changes):
@@ -39,7 +44,7 @@ class Faq(harness.EndToEnd):
 
     def cv(self, **changes):
         shutil.rmtree(self.scratch / "refused", ignore_errors=True)
-        return run(1, "cv", *self.small_cv(self.scratch / "refused", **changes))
+        return alone("cv", *self.small_cv(self.scratch / "refused", **changes))
 
     def changed_table(self, change):
         rows = read_csv(self.tables / "train.csv")
@@ -72,12 +77,12 @@ class Faq(harness.EndToEnd):
     def occupied_export(self):
         (self.scratch / "occupied").mkdir()
         (self.scratch / "occupied/mine.txt").write_text("mine")
-        return run(1, "export", *self.small_cv(self.finished, export__path=self.scratch / "occupied"))
+        return alone("export", *self.small_cv(self.finished, export__path=self.scratch / "occupied"))
 
     def unfinished(self):
         directory = self.copy_of_finished("unfinished")
         (directory / "fold-1/done.json").unlink()
-        return run(1, "predict", "--run", directory, "--set", f"data.test={self.tables / 'test.csv'}")
+        return alone("predict", "--run", directory, "--set", f"data.test={self.tables / 'test.csv'}")
 
     def damaged_checkpoint(self):
         directory = self.copy_of_finished("damaged")
@@ -85,7 +90,7 @@ class Faq(harness.EndToEnd):
         content = bytearray(shard.read_bytes())
         content[-5] ^= 1
         shard.write_bytes(content)
-        return run(1, "checkpoint", "verify", directory)
+        return alone("checkpoint", "verify", directory)
 
     def endless(self, name, ranks, request, victim, **changes):
         """A run that gets a signal once it has made steps."""
@@ -106,12 +111,12 @@ class Faq(harness.EndToEnd):
         "is not set, and … needs it": lambda self: self.cv(data__train=None),
         ": there is no such file": lambda self: self.cv(data__train="absent.csv"),
         "was started with … set it back, take another --run directory, or continue with --accept-changes":
-            lambda self: run(1, "cv", *self.small_cv(self.finished, optimizer__learning_rate=0.5)),
+            lambda self: alone("cv", *self.small_cv(self.finished, optimizer__learning_rate=0.5)),
         "exists and was not exported by Meshfold; set export.path to a new directory": occupied_export,
         "ranks; start more with mpirun -n, or set it to auto": lambda self: self.cv(mesh__data=2),
         "needs a power of two; set it to 4, say": lambda self: self.cv(training__deterministic="true", training__parts=3),
         "more folds (…) than groups (…": lambda self: self.cv(cv__folds=100),
-        "there is no run.json in it; name the --run directory of a cv or train": lambda self: run(1, "status", self.tables),
+        "there is no run.json in it; name the --run directory of a cv or train": lambda self: alone("status", self.tables),
         "no such column; …the columns are": lambda self: self.cv(data__group="author"),
         "is already that of row … every row needs its own": lambda self: self.cv(data__train=self.changed_table(lambda rows: rows.append(rows[0]))),
         "empty text; remove the row or set data.empty_text = keep": lambda self: self.with_cell("text", "  "),
@@ -124,7 +129,7 @@ class Faq(harness.EndToEnd):
         "no tokenizer: a model directory needs vocab.txt": lambda self: self.model_without("vocab.txt"),
         "of … has not finished": unfinished,
         "has another checksum than the manifest says": damaged_checkpoint,
-        "check free space, quota and permissions": lambda self: run(1, "cv", *self.small_cv("/proc/run")),
+        "check free space, quota and permissions": lambda self: alone("cv", *self.small_cv("/proc/run")),
         "in … and a peer did not answer; look at the last lines of the other ranks' logs":
             lambda self: self.endless("silent", 2, signal.SIGSTOP, -1, run__deadline_s=4, run__heartbeat_s=0),
         "no sign of life from … for": lambda self: self.endless("stopped", 2, signal.SIGSTOP, -1, run__heartbeat_s=2),
