@@ -64,7 +64,8 @@ class SequenceModel final : public Model, public PipelineStage {
                               const ForwardContext& context) override;
 
  private:
-  /// Hidden states that the pooler reads, each this rank's rows of the tokens, and the stream that goes on.
+  /// Hidden states as the pooler reads them, each this rank's rows of the tokens or [S, H] of first tokens, and the
+  /// stream that goes on.
   struct Passing {
     LayerStream stream;
     std::vector<at::Tensor> kept;
@@ -75,12 +76,11 @@ class SequenceModel final : public Model, public PipelineStage {
   bool holds(const std::string& name, bool of_backbone) const;
   void note_layer_begins();
   at::Tensor tell_completion(const at::Tensor& hidden, std::int64_t layer, const ForwardContext& context) const;
-  /// What is computed of the result of a layer: nothing reads more of the last one than the head does. On a tensor axis
-  /// rows of tokens are cut among the ranks, so there it is all of them.
-  Rows rows_of(std::int64_t layer) const {
-    const bool may_choose = layer == num_layers() - 1 && (tensor_ == nullptr || tensor_->size() == 1);
-    return may_choose ? head_.rows_read() : Rows::kAll;
-  }
+  /// What of its hidden states goes to the head. On a tensor axis rows of tokens are cut among the ranks, so there it
+  /// is all of them.
+  Rows rows_for_head() const { return tensor_ == nullptr || tensor_->size() == 1 ? head_.rows_read() : Rows::kAll; }
+  /// What is computed of the result of a layer: nothing reads more of the last one than the head does.
+  Rows rows_of(std::int64_t layer) const { return layer == num_layers() - 1 ? rows_for_head() : Rows::kAll; }
   /// Whether a hidden state has a graph in training: not below the lowest parameter that learns.
   bool learns(std::int64_t state) const { return !rates_.freeze_embeddings || state > rates_.freeze_lower_layers; }
   std::vector<StreamPart> parts_before(std::int64_t layer, const PackedInput& input) const;
@@ -145,7 +145,9 @@ std::vector<StreamPart> SequenceModel::parts_before(std::int64_t layer, const Pa
   std::vector<StreamPart> parts = {{rows, learns(layer)}};
   const std::vector<std::int64_t> relative = backbone_->relative_shape(input);
   if (!relative.empty()) parts.push_back({relative, !rates_.freeze_embeddings});
-  for (std::int64_t state = head_.first_state(); state < layer; ++state) parts.push_back({rows, learns(state)});
+  const std::vector<std::int64_t> for_head =
+      rows_for_head() == Rows::kFirst ? std::vector<std::int64_t>{input.num_inputs(), hidden_size()} : rows;
+  for (std::int64_t state = head_.first_state(); state < layer; ++state) parts.push_back({for_head, learns(state)});
   return parts;
 }
 
@@ -163,11 +165,8 @@ SequenceModel::Passing SequenceModel::unpack(const std::vector<at::Tensor>& rece
 at::Tensor SequenceModel::outputs(const std::vector<at::Tensor>& kept, const PackedInput& input,
                                   const ForwardContext& context) const {
   HiddenStates states{head_.first_state(), {}};
-  if (rows_of(num_layers() - 1) == Rows::kFirst) {
-    for (auto state = kept.begin(); state + 1 != kept.end(); ++state) {
-      states.states.push_back(ops::pool_cls(*state, input));
-    }
-    states.states.push_back(kept.back());
+  if (rows_for_head() == Rows::kFirst) {
+    states.states = kept;
     return head_.outputs(states, first_tokens(input), context);
   }
   for (const at::Tensor& own : kept) {
@@ -188,7 +187,10 @@ std::vector<at::Tensor> SequenceModel::run(const PackedInput& input, const std::
   if (context.mode == Mode::kTraining && rates_.freeze_embeddings) frozen.mode = Mode::kRehearsal;
   Passing passing = is_first() ? Passing{backbone_->embed(input, frozen), {}} : unpack(received, input);
   for (std::int64_t index = range_.first; index < range_.end; ++index) {
-    if (index >= head_.first_state()) passing.kept.push_back(passing.stream.hidden);
+    if (index >= head_.first_state()) {
+      const at::Tensor& hidden = passing.stream.hidden;
+      passing.kept.push_back(rows_for_head() == Rows::kFirst ? ops::pool_cls(hidden, input) : hidden);
+    }
     const ForwardContext& of_layer = index < rates_.freeze_lower_layers ? frozen : context;
     passing.stream.hidden = tell_completion(passing.stream.hidden, index, of_layer);
     passing.stream = recompute_ == Recompute::kLayers

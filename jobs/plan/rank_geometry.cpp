@@ -46,7 +46,7 @@ RankGeometry geometry_of(const models::ModelOutline& outline, const RunConfig& c
   rank.cuts_attention = cuts(store, "attention.output.dense.weight");
   rank.cuts_feed_forward = cuts(store, "output.dense.weight", "attention.output.dense.weight");
   rank.recomputes = config.training.recompute == models::Recompute::kLayers;
-  if (mesh.tensor == 1) rank.last_rows = models::rows_read_by(outline.head());
+  if (mesh.tensor == 1) rank.rows_for_head = models::rows_read_by(outline.head());
   const auto loss = models::make_loss(config.loss, static_cast<std::int64_t>(outline.head().labels.size()));
   rank.forward_passes = loss->num_statistics() > 0 && packs > 1 ? 2 : 1;
   return rank;

@@ -94,6 +94,10 @@ class Plan(harness.EndToEnd):
     def test_two_stages(self):
         self.check("1x2x1", (1, 2, 1), training__parts=4)
 
+    def test_two_stages_with_lower_states_for_the_head(self):
+        self.check("states-1x2x1", (1, 2, 1), model__pooling="concat_cls", model__pooling_layers=4, training__parts=4, training__max_steps=4)
+        self.check("weighted-1x2x1", (1, 2, 1), model__pooling="weighted_layers", model__pooling_first_layer=1, training__parts=4, training__max_steps=4)
+
     def test_two_stages_in_bf16_that_go_forward_twice(self):
         self.check("1x2x1-bf16", (1, 2, 1), precision__compute="bf16", loss__kind="mcrmse", pipeline__schedule="gpipe", training__parts=4)
 
