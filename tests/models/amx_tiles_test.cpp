@@ -1,19 +1,22 @@
 // The dot products of AMX tiles against their specification in Intel's manual (TDPBF16PS), by hand-made cases whose
-// result another order, another rounding or kept denormals would change. The emulation always, the CPU's tiles where
-// there are some.
+// result another order, another rounding or kept denormals would change. By the emulation; by the CPU's tiles where
+// there are some, and where not, by their instructions under a trap.
 #include "models/ops/amx_tiles.hpp"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 #include <limits>
+#include <stdexcept>
+#include <string>
 #include <type_traits>
-#include <utility>
 #include <vector>
 
 #include "models/ops/instruction_set.hpp"
 #include "tests/models/emulated_tiles.hpp"
+#include "tests/models/trapped_tiles.hpp"
 
 namespace meshfold::models::ops::kernels::amx {
 namespace {
@@ -30,13 +33,24 @@ struct alignas(64) Sums {
   float rows[16][16] = {};
 };
 
+#if defined(__x86_64__)
+/// The trap is there before the tiles are configured.
+class TrappedAmxTiles : private TrappedTiles, public AmxTiles {};
+using TileKinds = testing::Types<EmulatedTiles, AmxTiles, TrappedAmxTiles>;
+#else
+using AmxTiles = void;
+using TrappedAmxTiles = void;
+using TileKinds = testing::Types<EmulatedTiles>;
+#endif
+
 template <typename Tiles>
 class DotProducts : public testing::Test {
  protected:
   void SetUp() override {
-    if (!std::is_same_v<Tiles, EmulatedTiles> && !has_amx_bf16()) {
+    if (std::is_same_v<Tiles, AmxTiles> && !has_amx_bf16()) {
       GTEST_SKIP() << "this CPU has no AMX tiles of bf16, or its kernel does not grant them";
     }
+    if (std::is_same_v<Tiles, TrappedAmxTiles> && has_amx_bf16()) GTEST_SKIP() << "this CPU has AMX itself";
   }
 
   static Sums add(const LeftTile& left, const RightTile& right, const Sums& before) {
@@ -70,15 +84,11 @@ class DotProducts : public testing::Test {
   }
 };
 
-#if defined(__x86_64__)
-using TileKinds = testing::Types<EmulatedTiles, AmxTiles>;
-#else
-using TileKinds = testing::Types<EmulatedTiles>;
-#endif
 struct KindNames {
   template <typename Tiles>
   static std::string GetName(int) {
-    return std::is_same_v<Tiles, EmulatedTiles> ? "Emulated" : "OfTheCpu";
+    if (std::is_same_v<Tiles, EmulatedTiles>) return "Emulated";
+    return std::is_same_v<Tiles, AmxTiles> ? "OfTheCpu" : "Trapped";
   }
 };
 TYPED_TEST_SUITE(DotProducts, TileKinds, KindNames);

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@
 #include "models/ops/reference.hpp"
 #include "models/ops/vector_math.hpp"
 #include "tests/models/emulated_products.hpp"
+#include "tests/models/trapped_tiles.hpp"
 
 namespace meshfold::models::ops {
 namespace {
@@ -43,6 +45,7 @@ struct Products {
   decltype(&kernels::product_input_gradient) product_input_gradient;
   decltype(&kernels::activated_input_gradient) activated_input_gradient;
   decltype(&kernels::weight_gradient) weight_gradient;
+  bool trap = false;  ///< whether instructions that the CPU lacks are emulated
 };
 
 const Products kDotProducts = {"DotProducts",
@@ -70,10 +73,21 @@ const Products kEmulatedTiles = {"EmulatedTiles",
                                  kernels::emulated::activated_input_gradient,
                                  kernels::emulated::weight_gradient};
 
+/// The very same code, where its instructions trap.
+const Products kTrappedTiles = [] {
+  Products products = kTiles;
+  products.name = "TrappedTiles";
+  products.trap = true;
+  products.exist = [] { return has_avx512_bf16() && !has_amx_bf16(); };
+  products.reason = "this CPU has AMX itself, or lacks the AVX512-BF16 that packs operands and rounds sums";
+  return products;
+}();
+
 class Bf16Products : public testing::TestWithParam<Products> {
  protected:
   void SetUp() override {
     if (!GetParam().exist()) GTEST_SKIP() << GetParam().reason;
+    if (GetParam().trap) trap_.emplace();
     at::manual_seed(3);
     at::set_num_threads(2);
   }
@@ -81,13 +95,17 @@ class Bf16Products : public testing::TestWithParam<Products> {
 
   static at::Tensor random(at::IntArrayRef shape) { return at::randn(shape).to(at::kBFloat16); }
   static std::vector<Shape> shapes() {
+    if (GetParam().trap) return kTileShapes;  // a trap takes microseconds
     std::vector<Shape> result = kShapes;
     if (GetParam().odd_sums) result.insert(result.end(), kTileShapes.begin(), kTileShapes.end());
     return result;
   }
+
+ private:
+  std::optional<kernels::amx::TrappedTiles> trap_;
 };
 
-INSTANTIATE_TEST_SUITE_P(By, Bf16Products, testing::Values(kDotProducts, kEmulatedTiles, kTiles),
+INSTANTIATE_TEST_SUITE_P(By, Bf16Products, testing::Values(kDotProducts, kEmulatedTiles, kTrappedTiles, kTiles),
                          [](const auto& instance) { return std::string(instance.param.name); });
 
 /// Every element within what fp32 sums of `summed` products may lose.
@@ -208,6 +226,23 @@ TEST_P(Bf16Products, OfLayersAddBiasAndActivateBeforeTheyRound) {
       EXPECT_TRUE(at::equal(y, y_alone));
     }
   }
+}
+
+TEST(Tiles, GiveTheBitsOfTheirEmulation) {
+  if (!kTrappedTiles.exist()) GTEST_SKIP() << kTrappedTiles.reason;
+  const kernels::amx::TrappedTiles trap;
+  at::manual_seed(5);
+  const at::Tensor dy = at::randn({61, 70}).to(at::kBFloat16), weight = at::randn({70, 90}).to(at::kBFloat16),
+                   dx = at::empty({61, 90}), expected = at::empty_like(dx);
+  const std::int64_t before = kernels::amx::TrappedTiles::num_instructions();
+
+  kernels::amx::product_input_gradient(dy, weight, dx);
+  const std::int64_t after = kernels::amx::TrappedTiles::num_instructions();
+  kernels::emulated::product_input_gradient(dy, weight, expected);
+
+  EXPECT_TRUE(at::equal(dx, expected));
+  EXPECT_EQ(kernels::amx::TrappedTiles::num_instructions(), after) << "the emulation uses the CPU's tiles";
+  EXPECT_GE(after - before, 4 * 6 * 3) << "fewer than the dot products of 4 x 6 tiles over 3 steps";
 }
 
 TEST_P(Bf16Products, WriteNothingBehindTheirLastRow) {

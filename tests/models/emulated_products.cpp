@@ -1,9 +1,14 @@
 #include "tests/models/emulated_products.hpp"
 
+#include <stdexcept>
+
+#if defined(__x86_64__)
 #include "models/ops/amx_operations.hpp"
 #include "tests/models/emulated_tiles.hpp"
+#endif
 
 namespace meshfold::models::ops::kernels::emulated {
+#if defined(__x86_64__)
 
 using amx::EmulatedTiles;
 
@@ -21,5 +26,19 @@ void activated_input_gradient(const at::Tensor& dy, const at::Tensor& weight, co
 void weight_gradient(const at::Tensor& dy, const at::Tensor& x, Beta beta, at::Tensor sum) {
   amx::weight_gradient_over<EmulatedTiles>(dy, x, beta, sum);
 }
+#else
+namespace {
+[[noreturn]] void refuse() { throw std::logic_error("operands of tiles are packed on x86-64 alone"); }
+}  // namespace
+void linear_forward(const at::Tensor&, const at::Tensor&, const at::Tensor&, Activation, at::Tensor, at::Tensor) {
+  refuse();
+}
+void product_input_gradient(const at::Tensor&, const at::Tensor&, at::Tensor) { refuse(); }
+void activated_input_gradient(const at::Tensor&, const at::Tensor&, const at::Tensor&, Activation, at::Tensor,
+                              at::Tensor) {
+  refuse();
+}
+void weight_gradient(const at::Tensor&, const at::Tensor&, Beta, at::Tensor) { refuse(); }
+#endif
 
 }  // namespace meshfold::models::ops::kernels::emulated

@@ -56,6 +56,20 @@ void multiply_halves(const std::byte* left, const std::byte* right, int half, fl
 
 }  // namespace
 
+void add_dot_products(std::byte* sum, const std::byte* left, const std::byte* right) {
+  float even[kLines][kPairs], odd[kLines][kPairs], sums[kLines][kPairs];
+  multiply_halves(left, right, 0, even);
+  multiply_halves(left, right, 1, odd);
+  std::memcpy(sums, sum, sizeof sums);
+  for (int row = 0; row < kLines; ++row) {
+    for (int column = 0; column < kPairs; ++column) {
+      const float both = fused(even[row][column], 1.0F, odd[row][column]);
+      sums[row][column] = fused(flushed(sums[row][column]), 1.0F, both);
+    }
+  }
+  std::memcpy(sum, sums, sizeof sums);
+}
+
 EmulatedTiles::EmulatedTiles() {
   if (configured) throw std::logic_error("tiles are configured already in this thread");
   configured = true;
@@ -73,22 +87,6 @@ void EmulatedTiles::store_tile(const Tile& tile, float* to, std::int64_t line_st
   for (int line = 0; line < kLines; ++line) {
     std::memcpy(out + line * line_stride_bytes, tile.bytes + line * kLineBytes, kLineBytes);
   }
-}
-
-/// TDPBF16PS: even and odd halves are summed apart, added to each other, and then to the sum; every operation rounds to
-/// nearest even, takes denormals as zero and gives zero for them.
-void EmulatedTiles::add_dot_products(Tile& sum, const Tile& left, const Tile& right) {
-  float even[kLines][kPairs], odd[kLines][kPairs], sums[kLines][kPairs];
-  multiply_halves(left.bytes, right.bytes, 0, even);
-  multiply_halves(left.bytes, right.bytes, 1, odd);
-  std::memcpy(sums, sum.bytes, sizeof sums);
-  for (int row = 0; row < kLines; ++row) {
-    for (int column = 0; column < kPairs; ++column) {
-      const float both = fused(even[row][column], 1.0F, odd[row][column]);
-      sums[row][column] = fused(flushed(sums[row][column]), 1.0F, both);
-    }
-  }
-  std::memcpy(sum.bytes, sums, sizeof sums);
 }
 
 }  // namespace meshfold::models::ops::kernels::amx

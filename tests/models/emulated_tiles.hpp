@@ -9,6 +9,10 @@
 /// kernels use. Slow.
 namespace meshfold::models::ops::kernels::amx {
 
+/// TDPBF16PS on tiles in memory: sum += left x right. Even and odd halves are summed apart, added to each other, and
+/// then to the sum; every operation rounds to nearest even, takes denormals as zero and gives zero for them.
+void add_dot_products(std::byte* sum, const std::byte* left, const std::byte* right);
+
 class EmulatedTiles {
  public:
   /// The registers hold no numbers, so that a sum which nobody set to zero is seen. Throws logic_error if the thread
@@ -33,7 +37,7 @@ class EmulatedTiles {
   template <int kSum, int kLeft, int kRight>
   void add_dot_products() {
     static_assert(kSum != kLeft && kSum != kRight && kLeft != kRight, "the CPU refuses equal tiles");
-    add_dot_products(tile<kSum>(), tile<kLeft>(), tile<kRight>());
+    amx::add_dot_products(tile<kSum>().bytes, tile<kLeft>().bytes, tile<kRight>().bytes);
   }
 
  private:
@@ -48,7 +52,6 @@ class EmulatedTiles {
   static void zero_tile(Tile& tile);
   static void load_tile(Tile& tile, const std::byte* from);
   static void store_tile(const Tile& tile, float* to, std::int64_t line_stride_bytes);
-  static void add_dot_products(Tile& sum, const Tile& left, const Tile& right);
 
   Tile tiles_[8];
 };
