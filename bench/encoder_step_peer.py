@@ -21,6 +21,11 @@ SHAPES = {
         vocab_size=128100, hidden_size=768, num_hidden_layers=12, num_attention_heads=12, intermediate_size=3072, relative_attention=True,
         position_buckets=256, max_relative_positions=-1, pos_att_type=["p2c", "c2p"], share_att_key=True, norm_rel_ebd="layer_norm",
         position_biased_input=False, type_vocab_size=0)),
+    # Small, so that activations outweigh what is kept for every weight.
+    "deberta-v3-small-long": lambda: transformers.DebertaV2Model(transformers.DebertaV2Config(
+        vocab_size=30000, hidden_size=256, num_hidden_layers=6, num_attention_heads=4, intermediate_size=1024, relative_attention=True,
+        position_buckets=256, max_relative_positions=-1, pos_att_type=["p2c", "c2p"], share_att_key=True, norm_rel_ebd="layer_norm",
+        position_biased_input=False, type_vocab_size=0)),
     "bert-base": lambda: transformers.BertModel(transformers.BertConfig()),
 }
 
