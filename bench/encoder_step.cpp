@@ -1,6 +1,7 @@
 // Samples a second of whole training steps (forward, backward, clipping, AdamW; dropout on) or of inference of a model
 // directory, the process's peak memory, and what share of the matrix peak its products with weights reach, on the clock
-// of the wall. encoder_step_peer.py makes directories and measures transformers.
+// of the wall. Every step draws fresh token ids, since memory grows with the rows of the word table that were ever
+// touched; it tells how many. encoder_step_peer.py makes directories and measures transformers.
 //   encoder_step_bench DIRECTORY fp32|bf16 BATCH THREADS STEPS [recompute|inference]
 // BATCH lists texts and tokens: 16x128, or 8x16,8x24,8x40,4x64,2x128.
 
@@ -14,6 +15,7 @@
 #include <exception>
 #include <sstream>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "bench/matrix_peak.hpp"
@@ -41,10 +43,29 @@ models::PackedInput make_pack(const std::string& batch) {
     }
   }
   input.positions = at::cat(positions);
-  input.token_ids = at::randint(5, 30000, {input.num_tokens()}, at::kLong);
-  input.segments = at::zeros_like(input.token_ids);
+  input.segments = at::zeros_like(input.positions);
   return input;
 }
+
+/// Packs of one shape, each of other tokens.
+class Packs {
+ public:
+  explicit Packs(const std::string& batch) : input_(make_pack(batch)) {}
+
+  /// The shape is that of all.
+  const models::PackedInput& next() {
+    input_.token_ids = at::randint(5, 30000, {input_.num_tokens()}, at::kLong);
+    const auto* ids = input_.token_ids.const_data_ptr<std::int64_t>();
+    distinct_.insert(ids, ids + input_.num_tokens());
+    return input_;
+  }
+  const models::PackedInput& shape() const { return input_; }
+  std::size_t num_distinct() const { return distinct_.size(); }
+
+ private:
+  models::PackedInput input_;
+  std::unordered_set<std::int64_t> distinct_;
+};
 
 struct Arguments {
   std::string directory, batch, mode;
@@ -61,18 +82,18 @@ double seconds_of(int steps, const Work& work) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-double train(models::Model& model, const models::PackedInput& input, int steps) {
+double train(models::Model& model, Packs& packs, int steps) {
   models::GradientAccumulator gradients(model.parameters(), models::Summation::kInOrder);
   jobs::AdamW optimizer(model.parameters(), {});
   dist::SingleProcessGroup alone;
-  const at::Tensor targets = at::randn({input.num_inputs(), 1});
+  const at::Tensor targets = at::randn({packs.shape().num_inputs(), 1});
   const auto loss = models::make_loss({}, 1);
   return seconds_of(steps, [&](int step) {
     gradients.begin_step();
     gradients.begin_pack();
     const models::ForwardContext context{
         models::Mode::kTraining, {1, static_cast<std::uint32_t>(step + 1), 0}, &gradients};
-    (*loss)(model.forward(input, context), targets, {loss->denominator(targets), {}}).backward();
+    (*loss)(model.forward(packs.next(), context), targets, {loss->denominator(targets), {}}).backward();
     gradients.end_pack();
     const at::Tensor flat = gradients.reduce(alone);
     const double norm = models::gradient_norm(model.parameters(), flat);
@@ -81,8 +102,8 @@ double train(models::Model& model, const models::PackedInput& input, int steps) 
   });
 }
 
-double predict(models::Model& model, const models::PackedInput& input, int steps) {
-  return seconds_of(steps, [&](int) { model.forward(input, {}); });
+double predict(models::Model& model, Packs& packs, int steps) {
+  return seconds_of(steps, [&](int) { model.forward(packs.next(), {}); });
 }
 
 /// Of the products of tokens with weights that are computed, forward; attention and relative embeddings are not
@@ -113,19 +134,20 @@ void run(const Arguments& arguments) {
   options.compute_type = arguments.type;
   options.recompute = arguments.mode == "recompute" ? models::Recompute::kLayers : models::Recompute::kNone;
   const auto model = models::load_model(arguments.directory, options).model;
-  const models::PackedInput input = make_pack(arguments.batch);
-  const double seconds = (inference ? predict : train)(*model, input, arguments.steps) / arguments.steps;
+  Packs packs(arguments.batch);
+  const double seconds = (inference ? predict : train)(*model, packs, arguments.steps) / arguments.steps;
+  const models::PackedInput& input = packs.shape();
   const double peak_gigabytes = 1e-9 * static_cast<double>(jobs::peak_resident_bytes());
   const bench::MatrixPeak peak = bench::measure_matrix_peak(at::get_num_threads());
   const double rate = (inference ? 1 : 3) * forward_operations(*model, input) / seconds;
   const double bound = half && peak.bf16 > 0 ? peak.bf16 : peak.fp32;
   std::printf(
-      "%s, %s, batch %s, %d threads, %s%s%s: %.2f samples/s, %.3f s a %s, peak %.2f GB, products with weights at "
-      "%.0f %% of the peak (%.0f GFLOP/s)\n",
+      "%s, %s, batch %s, %d threads, %s%s%s: %.2f samples/s, %.3f s a %s, peak %.2f GB with %zu rows of the word "
+      "table in use, products with weights at %.0f %% of the peak (%.0f GFLOP/s)\n",
       model->description().c_str(), half ? "bf16" : "fp32", arguments.batch.c_str(), at::get_num_threads(),
       models::ops::kernel_paths().c_str(), arguments.mode.empty() ? "" : ", ", arguments.mode.c_str(),
       static_cast<double>(input.num_inputs()) / seconds, seconds, inference ? "batch" : "step", peak_gigabytes,
-      100 * rate / bound, 1e-9 * bound);
+      packs.num_distinct(), 100 * rate / bound, 1e-9 * bound);
 }
 
 }  // namespace

@@ -34,11 +34,14 @@ def lengths_of(batch):
     return [int(part.split("x")[1]) for part in batch.split(",") for _ in range(int(part.split("x")[0]))]
 
 
-def padded(batch):
-    """Token ids and mask [texts, longest] of one batch."""
+def mask_of(batch):
+    """Attention mask [texts, longest] of one batch."""
     lengths = lengths_of(batch)
-    mask = (torch.arange(max(lengths))[None, :] < torch.tensor(lengths)[:, None]).long()
-    return torch.randint(5, 30000, mask.shape) * mask, mask
+    return (torch.arange(max(lengths))[None, :] < torch.tensor(lengths)[:, None]).long()
+
+
+def fresh_ids(mask):
+    return torch.randint(5, 30000, mask.shape) * mask
 
 
 def load(directory, kind, threads):
@@ -66,14 +69,14 @@ def report(kind, batch, threads, mode, seconds):
 def step(directory, kind, batch, threads, steps):
     model = load(directory, kind, threads).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
-    groups = [padded(group) for group in batch.split("/")]
-    targets = [torch.randn(len(mask)) for _, mask in groups]
-    samples = sum(len(mask) for _, mask in groups)
+    masks = [mask_of(group) for group in batch.split("/")]
+    targets = [torch.randn(len(mask)) for mask in masks]
+    samples = sum(len(mask) for mask in masks)
 
     def work():
-        for (ids, mask), target in zip(groups, targets):
+        for mask, target in zip(masks, targets):
             with torch.autocast("cpu", torch.bfloat16, enabled=kind == "autocast"):
-                logits = model(input_ids=ids, attention_mask=mask).logits
+                logits = model(input_ids=fresh_ids(mask), attention_mask=mask).logits
             (torch.nn.functional.mse_loss(logits[:, 0].float(), target) * (len(mask) / samples)).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -84,12 +87,12 @@ def step(directory, kind, batch, threads, steps):
 
 def inference(directory, kind, batch, threads, steps):
     model = load(directory, kind, threads).eval()
-    groups = [padded(group) for group in batch.split("/")]
+    masks = [mask_of(group) for group in batch.split("/")]
 
     def work():
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=kind == "autocast"):
-            for ids, mask in groups:
-                model(input_ids=ids, attention_mask=mask)
+            for mask in masks:
+                model(input_ids=fresh_ids(mask), attention_mask=mask)
 
     report(kind, batch, threads, "inference", seconds_of(steps, work))
 
