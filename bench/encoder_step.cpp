@@ -83,7 +83,7 @@ double seconds_of(int steps, const Work& work) {
 }
 
 double train(models::Model& model, Packs& packs, int steps) {
-  models::GradientAccumulator gradients(model.parameters(), models::Summation::kInOrder);
+  models::GradientAccumulator gradients(model.parameters(), models::Summation::kInOrder, models::SumsAre::kOnlyRead);
   jobs::AdamW optimizer(model.parameters(), {});
   dist::SingleProcessGroup alone;
   const at::Tensor targets = at::randn({packs.shape().num_inputs(), 1});
@@ -95,7 +95,7 @@ double train(models::Model& model, Packs& packs, int steps) {
         models::Mode::kTraining, {1, static_cast<std::uint32_t>(step + 1), 0}, &gradients};
     (*loss)(model.forward(packs.next(), context), targets, {loss->denominator(targets), {}}).backward();
     gradients.end_pack();
-    const at::Tensor flat = gradients.reduce(alone);
+    const models::FlatGradient flat{gradients.reduce(alone), &gradients.written()};
     const double norm = models::gradient_norm(model.parameters(), flat);
     optimizer.step(flat, std::min(1.0, 1.0 / (norm + 1e-6)), 1e-5);
     model.parameters().refresh_compute_copies();

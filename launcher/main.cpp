@@ -23,12 +23,12 @@
 #include "jobs/run_directory.hpp"
 #include "jobs/run_environment.hpp"
 #include "jobs/selftest/selftest.hpp"
-#include "jobs/tensor_memory.hpp"
 #include "launcher/command_line.hpp"
 #include "launcher/farewell.hpp"
 #include "launcher/local_command.hpp"
 #include "launcher/options.hpp"
 #include "launcher/read_config.hpp"
+#include "models/tensor_memory.hpp"
 
 namespace {
 
@@ -156,7 +156,7 @@ ExitCode run(int argc, char** argv, dist::Environment& mpi, jobs::Console& conso
 
 int main(int argc, char** argv) {
   jobs::keep_freed_memory();
-  jobs::count_tensor_memory();
+  models::count_tensor_memory();
   dist::set_exit_code_table([](const std::exception& error) { return static_cast<int>(jobs::exit_code_of(error)); });
   if (const auto done = launcher::run_local_command(argc, argv)) return static_cast<int>(*done);
   int code = static_cast<int>(ExitCode::kInternal), rank = 0;

@@ -10,29 +10,25 @@
 #include "models/ops/aten/table_rows.hpp"
 #include "models/ops/back_end.hpp"
 #include "models/ops/matmul.hpp"
+#include "models/zero_pages.hpp"
 
 namespace meshfold::models {
 namespace {
 
 /// table[indices[i]] += rows[i] for the columns [begin, end), in order of i.
-template <typename Index>
-void add_row_columns(float* table, std::int64_t width, const Index* indices, const float* rows, std::int64_t num_rows,
-                     std::int64_t begin, std::int64_t end) {
+void add_row_columns(float* table, std::int64_t width, const std::int64_t* indices, const float* rows,
+                     std::int64_t num_rows, std::int64_t begin, std::int64_t end) {
   for (std::int64_t i = 0; i < num_rows; ++i) {
-    float* target = table + static_cast<std::int64_t>(indices[i]) * width;
+    float* target = table + indices[i] * width;
     const float* source = rows + i * width;
     for (std::int64_t column = begin; column < end; ++column) target[column] += source[column];
   }
 }
 
 /// Threads share the columns, never the rows: every element is added in order of i, whatever the number of threads.
-template <typename Index>
 void add_rows_in_order(const at::Tensor& table, const at::Tensor& indices, const at::Tensor& rows) {
-  const std::int64_t width = table.size(1), num_rows = rows.size(0), table_rows = table.size(0);
-  const Index* index = indices.const_data_ptr<Index>();
-  const bool inside = std::all_of(index, index + num_rows, [&](Index i) { return i >= 0 && i < table_rows; });
-  if (!inside)
-    throw std::out_of_range("add_rows: an index is outside the table of " + std::to_string(table_rows) + " rows");
+  const std::int64_t width = table.size(1), num_rows = rows.size(0);
+  const auto* index = indices.const_data_ptr<std::int64_t>();
   float* target = table.mutable_data_ptr<float>();
   const float* source = rows.const_data_ptr<float>();
   constexpr std::int64_t kElementsPerTask = 1 << 15;
@@ -40,6 +36,25 @@ void add_rows_in_order(const at::Tensor& table, const at::Tensor& indices, const
   at::parallel_for(0, width, columns, [&](std::int64_t begin, std::int64_t end) {
     add_row_columns(target, width, index, source, num_rows, begin, end);
   });
+}
+
+/// `indices`: int64, on the host.
+void check_rows(const at::Tensor& indices, std::int64_t table_rows) {
+  const auto* index = indices.const_data_ptr<std::int64_t>();
+  const bool inside =
+      std::all_of(index, index + indices.numel(), [&](std::int64_t i) { return i >= 0 && i < table_rows; });
+  if (!inside)
+    throw std::out_of_range("add_rows: an index is outside the table of " + std::to_string(table_rows) + " rows");
+}
+
+/// Writes the zeros of what is not marked in [begin, end): an addition reads first, and a page that is first read and
+/// then written is exchanged on all cores.
+void write_zeros(const at::Tensor& flat, const WrittenBlocks& written, std::int64_t begin, std::int64_t end) {
+  auto* const values = flat.mutable_data_ptr<float>();
+  for (std::int64_t from = begin, to = 0; from < end; from = to) {
+    to = std::min(end, (from / WrittenBlocks::kBlock + 1) * WrittenBlocks::kBlock);
+    if (!written.any(from, to)) std::fill(values + from, values + to, 0.0F);
+  }
 }
 
 }  // namespace
@@ -52,8 +67,12 @@ int num_gradient_sets(Summation summation, int packs) {
   return most;
 }
 
-GradientAccumulator::GradientAccumulator(const ParameterStore& store, Summation summation)
-    : device_(store.flat().device()), summation_(summation), touched_(store.size(), false) {
+GradientAccumulator::GradientAccumulator(const ParameterStore& store, Summation summation, SumsAre sums)
+    : device_(store.flat().device()),
+      summation_(summation),
+      sums_(sums),
+      written_(store.num_elements()),
+      touched_(store.size(), false) {
   for (const Parameter& parameter : store) {
     offsets_.push_back(parameter.view.offset);
     if (parameter.spec.rate == 0.0) frozen_.insert(parameter.view.offset);
@@ -62,7 +81,7 @@ GradientAccumulator::GradientAccumulator(const ParameterStore& store, Summation 
 }
 
 at::Tensor GradientAccumulator::new_set() {
-  if (spare_.empty()) return at::empty({offsets_.back()}, at::TensorOptions().dtype(at::kFloat).device(device_));
+  if (spare_.empty()) return zero_pages(offsets_.back(), device_);
   at::Tensor set = std::move(spare_.back());
   spare_.pop_back();
   return set;
@@ -71,14 +90,21 @@ at::Tensor GradientAccumulator::new_set() {
 void GradientAccumulator::open_set() {
   if (!current_.defined()) current_ = new_set();
   std::fill(touched_.begin(), touched_.end(), false);
+  if (!knows_written()) written_.mark_all();
+}
+
+void GradientAccumulator::make_zero(std::size_t parameter) {
+  const std::int64_t begin = offsets_[parameter], end = offsets_[parameter + 1];
+  if (frozen_.contains(begin)) return;
+  for (auto range = written_.next(begin, end); range.begin < end; range = written_.next(range.end, end)) {
+    current_.narrow(0, range.begin, range.end - range.begin).zero_();
+  }
+  if (knows_written()) written_.unmark(begin, end);
 }
 
 void GradientAccumulator::close(std::size_t begin, std::size_t end) {
-  for (std::size_t i = begin; i < end;) {
-    std::size_t next = i;
-    while (next < end && !touched_[next]) ++next;
-    if (next > i) current_.narrow(0, offsets_[i], offsets_[next] - offsets_[i]).zero_();
-    i = next + 1;
+  for (std::size_t i = begin; i < end; ++i) {
+    if (!touched_[i]) make_zero(i);
   }
   std::fill(touched_.begin() + static_cast<std::ptrdiff_t>(begin), touched_.begin() + static_cast<std::ptrdiff_t>(end),
             true);
@@ -150,16 +176,19 @@ const at::Tensor& GradientAccumulator::sum_packs() {
 const at::Tensor& GradientAccumulator::abandon() {
   pack_open_ = in_last_pack_ = false;
   if (!current_.defined()) current_ = new_set();
+  written_.mark_all();
   return current_;
 }
 
 const at::Tensor& GradientAccumulator::reduce(dist::ProcessGroup& data) {
+  if (data.size() > 1 && sums_ == SumsAre::kOnlyRead)
+    throw std::logic_error("sums that are only read are reduced over several ranks");
   sum_packs();
   if (data.size() > 1) data.all_reduce(current_, dist::ReduceOp::kSum)->wait();
   return current_;
 }
 
-std::pair<at::Tensor, GradientAccumulator::SlotState> GradientAccumulator::claim(const ParameterView& parameter) {
+GradientAccumulator::Slot GradientAccumulator::claim(const ParameterView& parameter) {
   if (!pack_open_) throw std::logic_error("a gradient was added outside begin_pack() and end_pack()");
   const std::int64_t begin = parameter.offset, end = begin + parameter.value.numel();
   if (end > complete_from_) throw std::logic_error("a gradient was added after it was said to be complete");
@@ -174,21 +203,37 @@ std::pair<at::Tensor, GradientAccumulator::SlotState> GradientAccumulator::claim
   const auto span_end = touched_.begin() + static_cast<std::ptrdiff_t>(last);
   const at::Tensor slot = current_.narrow(0, begin, end - begin).view(parameter.value.sizes());
   const bool untouched = std::none_of(span_begin, span_end, [](bool touched) { return touched; });
-  if (!untouched) {
-    // A fused view over parameters of which only some have a sum.
-    for (std::size_t i = first; i < last; ++i) {
-      if (!touched_[i]) current_.narrow(0, offsets_[i], offsets_[i + 1] - offsets_[i]).zero_();
-    }
+  // A fused view over parameters of which only some have a sum.
+  for (std::size_t i = first; !untouched && i < last; ++i) {
+    if (!touched_[i]) make_zero(i);
   }
   std::fill(span_begin, span_end, true);
-  return {slot, untouched ? SlotState::kUntouched : SlotState::kHoldsSum};
+  return {slot, untouched ? SlotState::kUntouched : SlotState::kHoldsSum, first, last};
+}
+
+GradientAccumulator::Slot GradientAccumulator::claim_whole(const ParameterView& parameter) {
+  Slot slot = claim(parameter);
+  written_.mark(parameter.offset, parameter.offset + parameter.value.numel());
+  return slot;
+}
+
+/// Before they are added to, so that what a failure leaves is known, too.
+void GradientAccumulator::mark_rows(const ParameterView& table, const at::Tensor& rows) {
+  if (!rows.is_cpu()) return;  // all is marked
+  const auto* row = rows.const_data_ptr<std::int64_t>();
+  const std::int64_t width = table.value.size(1);
+  for (std::int64_t i = 0; i < rows.numel(); ++i) {
+    const std::int64_t begin = table.offset + row[i] * width;
+    write_zeros(current_, written_, begin, begin + width);
+    written_.mark(begin, begin + width);
+  }
 }
 
 void GradientAccumulator::add_product(const ParameterView& weight, const at::Tensor& output_gradient,
                                       const at::Tensor& input) {
   if (is_frozen(weight)) return;
-  auto [slot, state] = claim(weight);
-  ops::add_weight_gradient(slot, state == SlotState::kHoldsSum ? ops::Before::kSum : ops::Before::kNothing,
+  const Slot slot = claim_whole(weight);
+  ops::add_weight_gradient(slot.values, slot.state == SlotState::kHoldsSum ? ops::Before::kSum : ops::Before::kNothing,
                            output_gradient.contiguous(), input.contiguous());
 }
 
@@ -196,11 +241,11 @@ void GradientAccumulator::add(const ParameterView& parameter, const at::Tensor& 
   if (gradient.sizes() != parameter.value.sizes())
     throw std::invalid_argument("add: the gradient's shape is not the parameter's");
   if (is_frozen(parameter)) return;
-  auto [slot, state] = claim(parameter);
-  if (state == SlotState::kHoldsSum) {
-    slot.add_(gradient);
+  const Slot slot = claim_whole(parameter);
+  if (slot.state == SlotState::kHoldsSum) {
+    slot.values.add_(gradient);
   } else {
-    slot.copy_(gradient);
+    slot.values.copy_(gradient);
   }
 }
 
@@ -210,14 +255,15 @@ void GradientAccumulator::add_rows(const ParameterView& table, const at::Tensor&
     throw std::invalid_argument("add_rows takes indices [n] and fp32 rows [n, width of the table]");
   }
   if (is_frozen(table)) return;
-  auto [slot, state] = claim(table);
-  if (state == SlotState::kUntouched) slot.zero_();
-  if (ops::back_end_of(slot) == ops::BackEnd::kAten) {
-    ops::aten::add_rows(slot, indices, rows);
-  } else if (indices.scalar_type() == at::kInt) {
-    add_rows_in_order<std::int32_t>(slot, indices.contiguous(), rows.contiguous());
+  const at::Tensor index = indices.to(at::kLong).contiguous();
+  if (index.is_cpu()) check_rows(index, table.value.size(0));
+  const Slot slot = claim(table);
+  for (std::size_t i = slot.first; slot.state == SlotState::kUntouched && i < slot.end; ++i) make_zero(i);
+  mark_rows(table, index);
+  if (ops::back_end_of(slot.values) == ops::BackEnd::kAten) {
+    ops::aten::add_rows(slot.values, index, rows);
   } else {
-    add_rows_in_order<std::int64_t>(slot, indices.to(at::kLong).contiguous(), rows.contiguous());
+    add_rows_in_order(slot.values, index, rows.contiguous());
   }
 }
 

@@ -21,11 +21,10 @@ std::int64_t num_blocks(const std::vector<std::int64_t>& global_shape) {
   return divided_up(global_shape[0], divided_up(global_shape[0], kMaxBlocks));
 }
 
-/// Sixteen running sums, so that the order of the additions is fixed and the compiler may keep them in vector
-/// registers.
-double sum_of_squares(const float* values, std::int64_t count) {
-  constexpr std::int64_t kLanes = 16;
-  std::array<double, kLanes> sums{};
+constexpr std::int64_t kLanes = 16;
+using LaneSums = std::array<double, kLanes>;
+
+void add_squares(const float* values, std::int64_t count, LaneSums& sums) {
   std::int64_t i = 0;
   for (; i + kLanes <= count; i += kLanes) {
     for (std::int64_t lane = 0; lane < kLanes; ++lane) {
@@ -34,6 +33,22 @@ double sum_of_squares(const float* values, std::int64_t count) {
     }
   }
   for (; i < count; ++i) sums[i % kLanes] += static_cast<double>(values[i]) * values[i];
+}
+
+/// Sixteen running sums, so that the order of the additions is fixed and the compiler may keep them in vector
+/// registers. What is known to be zero is not read: it would add nothing to any of them.
+double sum_of_squares(const FlatGradient& gradient, const ParameterBlock& block) {
+  constexpr std::int64_t kStrip = WrittenBlocks::kBlock;
+  static_assert(kStrip % kLanes == 0);
+  const auto* values = gradient.values.const_data_ptr<float>();
+  const auto strip_end = [&](std::int64_t begin) { return std::min(begin + kStrip, block.end); };
+  LaneSums sums{};
+  for (std::int64_t begin = block.begin; begin < block.end;) {
+    std::int64_t end = begin;
+    while (end < block.end && !gradient.is_known_zero(end, strip_end(end))) end = strip_end(end);
+    add_squares(values + begin, end - begin, sums);
+    begin = end < block.end ? strip_end(end) : end;
+  }
   return std::accumulate(sums.begin(), sums.end(), 0.0);
 }
 
@@ -92,14 +107,11 @@ std::vector<std::size_t> share_blocks(std::span<const ParameterBlock> blocks, in
   return first;
 }
 
-std::vector<double> block_square_sums(std::span<const ParameterBlock> blocks, const at::Tensor& flat_gradient) {
-  if (ops::back_end_of(flat_gradient) == ops::BackEnd::kAten) return square_sums_in_libtorch(blocks, flat_gradient);
-  const float* values = flat_gradient.const_data_ptr<float>();
+std::vector<double> block_square_sums(std::span<const ParameterBlock> blocks, const FlatGradient& gradient) {
+  if (ops::back_end_of(gradient.values) == ops::BackEnd::kAten) return square_sums_in_libtorch(blocks, gradient.values);
   std::vector<double> sums(blocks.size());
 #pragma omp parallel for schedule(dynamic, 8)
-  for (std::size_t i = 0; i < blocks.size(); ++i) {
-    sums[i] = sum_of_squares(values + blocks[i].begin, blocks[i].end - blocks[i].begin);
-  }
+  for (std::size_t i = 0; i < blocks.size(); ++i) sums[i] = sum_of_squares(gradient, blocks[i]);
   return sums;
 }
 

@@ -1,12 +1,11 @@
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
 
+#include "models/flat_gradient.hpp"
 #include "models/parameter_store.hpp"
 
 namespace meshfold::models {
@@ -26,7 +25,7 @@ std::vector<ParameterBlock> parameter_blocks(const ParameterStore& store);
 /// last entry their number. The same on every rank of the mesh.
 std::vector<std::size_t> share_blocks(std::span<const ParameterBlock> blocks, int parts);
 
-/// fp64 sum of squares of each block of a flat fp32 gradient.
-std::vector<double> block_square_sums(std::span<const ParameterBlock> blocks, const at::Tensor& flat_gradient);
+/// fp64 sum of squares of each block of a gradient.
+std::vector<double> block_square_sums(std::span<const ParameterBlock> blocks, const FlatGradient& gradient);
 
 }  // namespace meshfold::models

@@ -84,15 +84,14 @@ void GradientExchange::sum_over_tensor(const at::Tensor& flat_gradient) const {
   }
 }
 
-double GradientExchange::norm(const at::Tensor& flat_gradient) const {
+double GradientExchange::norm(const models::FlatGradient& gradient) const {
   // A slot a block and tensor rank: whoever has a block writes its slot, the others have exact zeros there.
   const at::Tensor slots = at::zeros({mesh_.tensor().size(), blocks_of_model_}, at::kDouble);
   auto* const own = slots.mutable_data_ptr<double>() + mesh_.tensor().rank() * blocks_of_model_ + blocks_before_;
   const auto rank = static_cast<std::size_t>(sharded_ ? mesh_.data().rank() : 0);
   for (const GradientBucket& bucket : buckets_) {
     const std::size_t first = bucket.first_blocks[rank], end = bucket.first_blocks[rank + 1];
-    std::ranges::copy(models::block_square_sums(std::span(blocks_).subspan(first, end - first), flat_gradient),
-                      own + first);
+    std::ranges::copy(models::block_square_sums(std::span(blocks_).subspan(first, end - first), gradient), own + first);
     for (std::size_t b = first; b < end; ++b) {
       if (!store_[blocks_[b].parameter].spec.sharded() && mesh_.tensor().rank() > 0) own[b] = 0.0;  // a copy
     }

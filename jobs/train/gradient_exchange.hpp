@@ -35,6 +35,8 @@ class GradientExchange {
   const ElementRanges& owned() const { return owned_; }
   /// kOverData is in force: the owned elements are this data rank's alone.
   bool sharded() const { return sharded_; }
+  /// Whether the sums of a rank's packs change in place on the way to complete gradients.
+  bool changes_sums() const { return mesh_.data().size() > 1 || !partial_.empty(); }
   std::size_t num_buckets() const { return buckets_.size(); }
   /// Begins the sums over the data axis of the buckets that lie behind element `first` of the flat gradient, as far as
   /// they are not begun, and lets those under way advance. They must not be touched until reduce() has returned.
@@ -43,7 +45,7 @@ class GradientExchange {
   void reduce(const at::Tensor& flat_gradient);
   /// L2 norm of the whole model's gradient after reduce(): every shard counts once and every copy once. Equal bits on
   /// every rank. Block sums are added in the order of the whole model's blocks (docs/numerics.md).
-  double norm(const at::Tensor& flat_gradient) const;
+  double norm(const models::FlatGradient& gradient) const;
   /// After the update: brings every rank the values that others own.
   void gather_values() const;
 

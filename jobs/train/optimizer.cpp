@@ -44,8 +44,8 @@ std::vector<Optimizer::Chunk> Optimizer::spans() const {
   return spans;
 }
 
-void Optimizer::check_gradient(const at::Tensor& gradient) const {
-  if (gradient.numel() != store_.num_elements() || gradient.scalar_type() != at::kFloat || !gradient.is_contiguous()) {
+void Optimizer::check_gradient(const at::Tensor& values) const {
+  if (values.numel() != store_.num_elements() || values.scalar_type() != at::kFloat || !values.is_contiguous()) {
     throw std::invalid_argument("Optimizer::step wants one dense fp32 gradient for every element of the store");
   }
 }

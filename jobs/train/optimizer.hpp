@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "models/flat_gradient.hpp"
 #include "models/parameter_store.hpp"
 
 namespace meshfold::jobs {
@@ -36,7 +37,7 @@ class Optimizer {
   virtual ~Optimizer() = default;
   /// One update with the ranges' part of `gradient` [num_elements of the store] times `gradient_scale` (clipping) at
   /// `learning_rate`. Does not refresh compute copies. Throws invalid_argument for a gradient of another size or type.
-  virtual void step(const at::Tensor& gradient, double gradient_scale, double learning_rate) = 0;
+  virtual void step(const models::FlatGradient& gradient, double gradient_scale, double learning_rate) = 0;
 
   /// Remembered between updates, one value an element of the ranges: "first_moment", fp32 [num_elements()].
   struct State {
@@ -48,11 +49,12 @@ class Optimizer {
   const ElementRanges& ranges() const { return ranges_; }
   std::int64_t num_elements() const { return num_elements_; }  ///< of the ranges
   std::int64_t num_updates() const { return num_updates_; }
-  void set_num_updates(std::int64_t n) { num_updates_ = n; }  ///< after loading a checkpoint
+  /// Goes on after `num_updates` updates, once a checkpoint was loaded into the states.
+  virtual void resume(std::int64_t num_updates) { num_updates_ = num_updates; }
 
  protected:
   Optimizer(const models::ParameterStore& store, ElementRanges ranges);
-  void check_gradient(const at::Tensor& gradient) const;
+  void check_gradient(const at::Tensor& values) const;
 
   /// A part of one parameter, the unit of work of a thread.
   struct Chunk {

@@ -6,13 +6,13 @@
 #include <type_traits>
 
 #include "jobs/process_memory.hpp"
-#include "jobs/tensor_memory.hpp"
+#include "models/tensor_memory.hpp"
 
 namespace meshfold::jobs {
 
 void UsageMeter::begin_step() {
   sent_before_ = sent();
-  restart_tensor_peak();
+  models::restart_tensor_peak();
 }
 
 void UsageMeter::end_step() {
@@ -21,7 +21,7 @@ void UsageMeter::end_step() {
   usage_.data_bytes += sent_now[0] - sent_before_[0];
   usage_.pipeline_bytes += sent_now[1] - sent_before_[1];
   usage_.tensor_bytes += sent_now[2] - sent_before_[2];
-  usage_.step_peak_bytes = std::max(usage_.step_peak_bytes, peak_tensor_bytes());
+  usage_.step_peak_bytes = std::max(usage_.step_peak_bytes, models::peak_tensor_bytes());
 }
 
 std::vector<RankUsage> UsageMeter::gather() const {

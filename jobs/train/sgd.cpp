@@ -6,21 +6,21 @@
 
 namespace meshfold::jobs {
 
-void Sgd::step(const at::Tensor& gradient, double gradient_scale, double learning_rate) {
-  check_gradient(gradient);
+void Sgd::step(const models::FlatGradient& gradient, double gradient_scale, double learning_rate) {
+  check_gradient(gradient.values);
   ++num_updates_;
   const auto scale = static_cast<float>(gradient_scale), decay = static_cast<float>(config_.weight_decay);
-  if (models::ops::back_end_of(gradient) == models::ops::BackEnd::kAten) {
+  if (models::ops::back_end_of(gradient.values) == models::ops::BackEnd::kAten) {
     for (const Chunk& span : spans()) {
       if (span.rate == 0.0) continue;
       const at::Tensor values = store_.flat().narrow(0, span.begin, span.end - span.begin);
-      at::Tensor change = gradient.narrow(0, span.begin, span.end - span.begin) * scale;
+      at::Tensor change = gradient.values.narrow(0, span.begin, span.end - span.begin) * scale;
       if (span.decays) change.add_(values * decay);
       values.sub_(change.mul_(static_cast<float>(learning_rate * span.rate)));
     }
     return;
   }
-  const float* gradients = gradient.const_data_ptr<float>();
+  const float* gradients = gradient.values.const_data_ptr<float>();
   auto* values = store_.flat().mutable_data_ptr<float>();
   const auto num_chunks = static_cast<std::int64_t>(chunks_.size());
 #pragma omp parallel for schedule(static)

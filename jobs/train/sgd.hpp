@@ -13,7 +13,7 @@ class Sgd final : public Optimizer {
  public:
   Sgd(const models::ParameterStore& store, const OptimizerConfig& config, ElementRanges ranges)
       : Optimizer(store, std::move(ranges)), config_(config) {}
-  void step(const at::Tensor& gradient, double gradient_scale, double learning_rate) override;
+  void step(const models::FlatGradient& gradient, double gradient_scale, double learning_rate) override;
   std::vector<State> states() const override { return {}; }
 
  private:

@@ -43,7 +43,8 @@ TrainStep::TrainStep(std::string job, const RunConfig& config, models::Model& mo
           mesh.pipeline().size(), packs_per_rank())),
       loss_(models::make_loss(config.loss, static_cast<std::int64_t>(model.head().labels.size()))),
       gradients_(model.parameters(),
-                 config.training.deterministic ? models::Summation::kTree : models::Summation::kInOrder) {
+                 config.training.deterministic ? models::Summation::kTree : models::Summation::kInOrder,
+                 exchange.changes_sums() ? models::SumsAre::kOverwritten : models::SumsAre::kOnlyRead) {
   gradients_.on_complete([this](const at::Tensor& sums, std::int64_t first) { exchange_.start(sums, first); });
 }
 
@@ -145,9 +146,9 @@ StepResult TrainStep::run(std::span<const std::uint32_t> rows, std::int64_t step
     failure = std::current_exception();
     std::fill(slots, slots + parts_, 0.0);
   }
-  const at::Tensor& gradient = failure ? gradients_.abandon() : gradients_.sum_packs();
+  const models::FlatGradient gradient{failure ? gradients_.abandon() : gradients_.sum_packs(), &gradients_.written()};
   // Others may have begun the exchange before a pack failed here, so all take their part in it.
-  if (goes_on) exchange_.reduce(gradient);
+  if (goes_on) exchange_.reduce(gradient.values);
   slots[parts_] = request.stop ? 1 : 0;
   slots[parts_ + 1] = failure ? 1 : 0;
   mesh_.all().all_reduce(agreed, dist::ReduceOp::kSum)->wait();

@@ -168,7 +168,7 @@ void Trainer::resume() {
     const std::string name = "checkpoint-" + std::to_string(found->step);
     const ResumedState resumed = from_state(found->state, identity_, (task_.directory / name).string());
     store_.load(found->step, all_pieces(), checkpoint::Store::Names::kExact);
-    optimizer_->set_num_updates(resumed.num_updates);
+    optimizer_->resume(resumed.num_updates);
     progress_ = resumed.progress;
     seconds_before_ = progress_.seconds;
     early_stopping_ = EarlyStopping(config_.training.early_stopping, better_, progress_.early_stopping);

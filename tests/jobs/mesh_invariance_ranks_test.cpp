@@ -179,9 +179,9 @@ TEST_P(MeshInvariance, HoldsForPoolersOfSeveralLayersFrozenLayersAndRecomputatio
 class GradientRecorder final : public Optimizer {
  public:
   GradientRecorder(const models::ParameterStore& store, ElementRanges ranges) : Optimizer(store, std::move(ranges)) {}
-  void step(const at::Tensor& gradient, double scale, double) override {
+  void step(const models::FlatGradient& gradient, double scale, double) override {
     std::vector<at::Tensor> parts;
-    for (const ElementRange& range : ranges_) parts.push_back(gradient.narrow(0, range.begin, range.size()));
+    for (const ElementRange& range : ranges_) parts.push_back(gradient.values.narrow(0, range.begin, range.size()));
     kept = at::cat(parts) * scale;
   }
   std::vector<State> states() const override { return {}; }

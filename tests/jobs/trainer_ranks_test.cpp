@@ -8,9 +8,9 @@
 #include "dist/error.hpp"
 #include "jobs/checkpoint/store.hpp"
 #include "jobs/error.hpp"
-#include "jobs/tensor_memory.hpp"
 #include "jobs/train/evaluate.hpp"
 #include "jobs/train/trainer.hpp"
+#include "models/tensor_memory.hpp"
 #include "tests/jobs/toy_mesh.hpp"
 #include "tests/jobs/toy_problem.hpp"
 
@@ -120,7 +120,7 @@ TEST_F(ToyTrainingOnRanks, SharesPacksAmongMoreRanksThanThereAreSamples) {
 }
 
 TEST_F(ToyTrainingOnRanks, TellsWhatEveryRankSentAndHeld) {
-  count_tensor_memory();
+  models::count_tensor_memory();
   const ToyRun many = together(fast_config());
 
   const auto num_ranks = static_cast<std::size_t>(mesh_.all().size());

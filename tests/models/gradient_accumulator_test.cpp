@@ -10,6 +10,7 @@
 
 #include "dist/reduction_tree.hpp"
 #include "dist/single_process_group.hpp"
+#include "tests/models/peak_memory.hpp"
 
 namespace meshfold::models {
 namespace {
@@ -183,6 +184,98 @@ TEST_F(GradientAccumulatorTest, RefusesGradientsOutsideAPackAndRowsOutsideTheTab
     EXPECT_THROW(accumulator.add_rows(store_.view("words"), at::full({1}, index, at::kLong), at::zeros({1, 40})),
                  std::out_of_range);
   }
+}
+
+TEST_F(GradientAccumulatorTest, ForgetsTheRowsOfTheLastStepWhetherOthersOverwriteItsSumsOrNot) {
+  for (const Summation summation : {Summation::kInOrder, Summation::kTree}) {
+    for (const SumsAre sums : {SumsAre::kOverwritten, SumsAre::kOnlyRead}) {
+      GradientAccumulator accumulator(store_, summation, sums);
+      for (int step = 0; step < 4; ++step) {
+        const at::Tensor indices = at::randint(0, 300, {20}, at::kLong), rows = at::randn({20, 40});
+        at::Tensor expected = at::zeros({300, 40});
+        accumulator.begin_step();
+        accumulator.begin_pack();
+        if (step == 2) accumulator.add(store_.view("words"), expected.fill_(0.5));  // a dense one in between
+        if (step != 3) {
+          accumulator.add_rows(store_.view("words"), indices, rows);
+          for (std::int64_t i = 0; i < 20; ++i) expected[indices[i].item<std::int64_t>()].add_(rows[i]);
+        }
+        accumulator.end_pack();
+        const at::Tensor sum = accumulator.reduce(single_);
+
+        EXPECT_TRUE(at::equal(slot(sum, "words"), expected)) << "step " << step;
+        EXPECT_EQ(slot(sum, "query").abs().sum().item<float>(), 0.0F);
+        EXPECT_EQ(gradient_norm(store_, {sum, &accumulator.written()}), gradient_norm(store_, sum));
+        if (sums == SumsAre::kOverwritten) sum.fill_(NAN);  // as an exchange leaves it
+      }
+    }
+  }
+}
+
+TEST_F(GradientAccumulatorTest, KnowsWhichBlocksMayBeWrittenWhereSumsAreOnlyRead) {
+  const Parameter& words = *store_.find("words");
+  for (const Summation summation : {Summation::kInOrder, Summation::kTree}) {
+    GradientAccumulator accumulator(store_, summation, SumsAre::kOnlyRead);
+    for (const std::int64_t row : {7, 290}) {
+      accumulator.begin_step();
+      for (int pack = 0; pack < 2; ++pack) {
+        accumulator.begin_pack();
+        accumulator.add_rows(store_.view("words"), at::full({1}, row + pack, at::kLong), at::ones({1, 40}));
+        accumulator.end_pack();
+      }
+      const at::Tensor sum = accumulator.reduce(single_);
+
+      const auto* values = sum.const_data_ptr<float>();
+      std::int64_t marked = 0;
+      for (std::int64_t i = 0; i < sum.numel(); ++i) {
+        const bool may_be_written = accumulator.written().any(i, i + 1);
+        EXPECT_TRUE(may_be_written || values[i] == 0.0F) << i;
+        marked += may_be_written ? 1 : 0;
+      }
+      EXPECT_LE(marked, summation == Summation::kInOrder ? 3 * WrittenBlocks::kBlock : sum.numel());
+    }
+  }
+  EXPECT_GT(words.num_elements, 3 * WrittenBlocks::kBlock);
+}
+
+/// A store whose first parameter is a table of 100,000 rows, and a step that touches few of them.
+std::int64_t growth_of_a_step(double rate_of_table, SumsAre sums) {
+  ParameterStore store;
+  for (const auto& [name, shape] : std::vector<std::pair<std::string, std::vector<std::int64_t>>>{
+           {"words", {100'000, 256}}, {"query", {256, 256}}}) {
+    ParameterSpec spec;
+    spec.name = name;
+    spec.global_shape = shape;
+    store.add(spec);
+  }
+  store.set_rate(0, rate_of_table);
+  store.allocate(at::kCPU, at::kFloat);
+  const at::Tensor indices = at::arange(0, 100'000, 1'000, at::kLong), rows = at::ones({100, 256});
+  return peak_growth([&] {
+    GradientAccumulator accumulator(store, Summation::kInOrder, sums);
+    dist::SingleProcessGroup alone;
+    for (int step = 0; step < 2; ++step) {
+      accumulator.begin_step();
+      accumulator.begin_pack();
+      accumulator.add_rows(store.view("words"), indices + step, rows);
+      accumulator.add(store.view("query"), at::ones({256, 256}));
+      accumulator.end_pack();
+      const at::Tensor sum = accumulator.reduce(alone);
+      const double norm = gradient_norm(store, {sum, &accumulator.written()});
+      EXPECT_EQ(norm, std::sqrt((rate_of_table > 0 ? 100.0 : 0.0) * 256 + 256 * 256));
+    }
+  });
+}
+
+TEST(GradientAccumulatorMemory, IsThatOfTouchedRowsAndNoneOfFrozenTables) {
+  constexpr std::int64_t kTable = 100'000 * 256 * 4;
+  growth_of_a_step(1.0, SumsAre::kOnlyRead);  // makes threads and their stacks
+  const std::int64_t touched = growth_of_a_step(1.0, SumsAre::kOnlyRead);
+  const std::int64_t frozen = growth_of_a_step(0.0, SumsAre::kOnlyRead);
+  if (touched < 0 || frozen < 0) GTEST_SKIP() << "no largest resident size to be had here";
+
+  EXPECT_LT(touched, kTable / 20);
+  EXPECT_LT(frozen, kTable / 50);
 }
 
 TEST_F(GradientAccumulatorTest, NormIsThatOfDoublesAndDoesNotDependOnThreads) {

@@ -1,4 +1,4 @@
-#include "jobs/tensor_memory.hpp"
+#include "models/tensor_memory.hpp"
 
 #include <c10/core/Allocator.h>
 #include <c10/core/impl/alloc_cpu.h>
@@ -6,13 +6,13 @@
 
 #include <atomic>
 
-namespace meshfold::jobs {
+namespace meshfold::models {
 namespace {
 
 std::atomic<std::uint64_t> live{0}, peak{0};
+std::atomic<bool> counts{false};
 
-void count(void* block) {
-  const std::uint64_t bytes = malloc_usable_size(block);
+void count(std::uint64_t bytes) {
   const std::uint64_t now = live.fetch_add(bytes) + bytes;
   std::uint64_t highest = peak.load();
   while (now > highest && !peak.compare_exchange_weak(highest, now)) {
@@ -30,7 +30,7 @@ class CountingAllocator final : public c10::Allocator {
  public:
   c10::DataPtr allocate(std::size_t bytes) override {
     void* const block = c10::alloc_cpu(bytes);
-    if (block != nullptr) count(block);
+    if (block != nullptr) count(malloc_usable_size(block));
     return {block, block, &release, at::Device(at::kCPU)};
   }
   c10::DeleterFnPtr raw_deleter() const override { return &release; }
@@ -45,13 +45,20 @@ void count_tensor_memory() {
   static CountingAllocator* const allocator = [] {
     auto* const made = new CountingAllocator;  // tensors may outlive every static object
     c10::SetAllocator(c10::kCPU, made);
+    counts = true;
     return made;
   }();
   static_cast<void>(allocator);
+}
+
+std::shared_ptr<const void> count_tensor_outside_libtorch(std::uint64_t bytes) {
+  if (!counts) return nullptr;
+  count(bytes);
+  return {nullptr, [bytes](const void*) { live.fetch_sub(bytes); }};
 }
 
 std::uint64_t live_tensor_bytes() { return live; }
 std::uint64_t peak_tensor_bytes() { return peak; }
 void restart_tensor_peak() { peak = live.load(); }
 
-}  // namespace meshfold::jobs
+}  // namespace meshfold::models

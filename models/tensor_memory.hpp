@@ -1,13 +1,17 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
-namespace meshfold::jobs {
+namespace meshfold::models {
 
 /// Counts the bytes of host tensors from now on: LibTorch's own blocks with their alignment, not what kernels keep on
 /// the side. Costs two atomic additions a tensor. Called once, before the tensors that are to be counted; later calls
 /// do nothing.
 void count_tensor_memory();
+
+/// Counts a host tensor whose memory is not from LibTorch's allocator, as long as the result lives.
+std::shared_ptr<const void> count_tensor_outside_libtorch(std::uint64_t bytes);
 
 /// Bytes of the host tensors that are alive; 0 if nothing is counted.
 std::uint64_t live_tensor_bytes();
@@ -15,4 +19,4 @@ std::uint64_t live_tensor_bytes();
 std::uint64_t peak_tensor_bytes();
 void restart_tensor_peak();
 
-}  // namespace meshfold::jobs
+}  // namespace meshfold::models

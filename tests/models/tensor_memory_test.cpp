@@ -1,9 +1,9 @@
-#include "jobs/tensor_memory.hpp"
+#include "models/tensor_memory.hpp"
 
 #include <ATen/ops/empty.h>
 #include <gtest/gtest.h>
 
-namespace meshfold::jobs {
+namespace meshfold::models {
 namespace {
 
 constexpr std::uint64_t kBytes = 4 << 20, kSlack = 4096;  // alignment and the allocator's own words
@@ -32,4 +32,4 @@ TEST(TensorMemory, APeakThatIsRestartedBeginsWithWhatIsAlive) {
 }
 
 }  // namespace
-}  // namespace meshfold::jobs
+}  // namespace meshfold::models
