@@ -3,12 +3,14 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <random>
+#include <string_view>
 
 #include "jobs/error.hpp"
 #include "jobs/report/utc_time.hpp"
@@ -97,6 +99,14 @@ Json accepted_changes(const std::vector<Difference>& changes, const std::vector<
   return notes;
 }
 
+/// An earlier start got beyond its preparation: there is more than what each start writes before the first step.
+bool has_begun(const fs::path& run) {
+  constexpr std::array<std::string_view, 5> kPreparation = {"config.ini", "run.json", "state.json", "logs", "data"};
+  return std::ranges::any_of(fs::directory_iterator(run), [&](const fs::directory_entry& entry) {
+    return std::ranges::find(kPreparation, entry.path().filename().string()) == kPreparation.end();
+  });
+}
+
 /// run.json of an earlier start, checked for its format.
 Json read_run_json(const fs::path& file) {
   std::ifstream in(file, std::ios::binary);
@@ -126,11 +136,13 @@ std::string open_run_directory(const fs::path& run, const std::vector<ResolvedOp
   Json notes = Json::array();
   if (fs::exists(file)) {
     const Json before = read_run_json(file);
-    notes = before.value("accepted_changes", Json::array());
-    for (const Json& note : accepted_changes(differences(before["options"], fixed), accepted, run))
-      notes.push_back(note);
     now["id"] = before["id"];
-    now["config_hash"] = before["config_hash"];
+    if (has_begun(run)) {
+      notes = before.value("accepted_changes", Json::array());
+      for (const Json& note : accepted_changes(differences(before["options"], fixed), accepted, run))
+        notes.push_back(note);
+      now["config_hash"] = before["config_hash"];
+    }
   }
   now["options"] = fixed;
   if (!notes.empty()) now["accepted_changes"] = notes;

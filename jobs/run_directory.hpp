@@ -16,9 +16,9 @@ struct ResolvedOption {
 };
 
 /// Writes or checks `<run>/config.ini` and `run.json` (run id, format version, config hash, the data and training
-/// options, accepted changes). A changed data or training key of an existing run is a ConfigError with the list of
-/// differences, unless it is one of `accepted`: then the change is noted with its time in run.json. Layout and output
-/// keys may change and are rewritten. Both files are replaced atomically. Returns the hash of the config that the run
+/// options, accepted changes). A changed data or training key of a run that has begun to train is a ConfigError with
+/// the list of differences, unless it is one of `accepted`: then the change is noted with its time in run.json. Before
+/// that, as after a start that was refused, and for layout and output keys changes are simply taken. Both files are replaced atomically. Returns the hash of the config that the run
 /// was started with, which its checkpoints and results carry through accepted changes. Throws StorageError if the files
 /// cannot be written. Rank 0 only.
 std::string open_run_directory(const std::filesystem::path& run, const std::vector<ResolvedOption>& options,

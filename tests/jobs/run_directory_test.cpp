@@ -23,6 +23,7 @@ class RunDirectory : public testing::Test {
     return {
         {"run.seed", "42", Kind::kTraining}, {"run.threads", "0", Kind::kLayout}, {"data.train", "a.csv", Kind::kData}};
   }
+  void begin_training() const { std::ofstream(run_ / "metrics.jsonl"); }
   std::string contents(const char* name) const {
     std::ostringstream text;
     text << std::ifstream(run_ / name).rdbuf();
@@ -41,8 +42,9 @@ TEST_F(RunDirectory, KeepsItsIdWhenItContinues) {
   EXPECT_EQ(contents("config.ini"), "[run]\nseed = 42\nthreads = 0\n\n[data]\ntrain = a.csv\n");
 }
 
-TEST_F(RunDirectory, RefusesChangedDataAndTrainingOptionsWithTheList) {
+TEST_F(RunDirectory, RefusesChangedDataAndTrainingOptionsWithTheListOnceTrainingHasBegun) {
   open_run_directory(run_, options(), {});
+  begin_training();
   auto changed = options();
   changed[0].value = "7";
   changed[2].value = "b.csv";
@@ -62,6 +64,7 @@ TEST_F(RunDirectory, RefusesChangedDataAndTrainingOptionsWithTheList) {
 
 TEST_F(RunDirectory, KeepsItsHashThroughAcceptedChangesAndNotesThem) {
   const std::string hash = open_run_directory(run_, options(), {});
+  begin_training();
   auto changed = options();
   changed[0].value = "7";
 
@@ -78,8 +81,22 @@ TEST_F(RunDirectory, KeepsItsHashThroughAcceptedChangesAndNotesThem) {
   EXPECT_NE(contents("config.ini").find("seed = 7"), std::string::npos);
 }
 
+TEST_F(RunDirectory, TakesAnyChangeAfterAStartThatWasRefusedInItsPreparation) {
+  open_run_directory(run_, options(), {});
+  for (const char* name : {"logs", "data"}) fs::create_directories(run_ / name);
+  std::ofstream(run_ / "state.json");
+  auto changed = options();
+  changed[0].value = "7";
+
+  EXPECT_EQ(open_run_directory(run_, changed, {}), config_hash(changed));
+
+  EXPECT_FALSE(nlohmann::json::parse(contents("run.json")).contains("accepted_changes"));
+  EXPECT_NE(contents("config.ini").find("seed = 7"), std::string::npos);
+}
+
 TEST_F(RunDirectory, TakesChangedLayoutOptions) {
   open_run_directory(run_, options(), {});
+  begin_training();
   auto changed = options();
   changed[1].value = "8";
 
