@@ -8,6 +8,7 @@
 #include "models/ops/back_end.hpp"
 #include "models/ops/ops.hpp"
 #include "models/sequence_model.hpp"
+#include "models/tensor_memory.hpp"
 #include "tests/models/transformers_reference.hpp"
 
 namespace meshfold::models {
@@ -175,6 +176,33 @@ TEST(FirstTokens, OfTextsOfOneTokenAreTheirMean) {
 
   EXPECT_LE((cls.outputs - mean.outputs).norm().item<double>(), 1e-6 * mean.outputs.norm().item<double>());
   EXPECT_LE((cls.gradients - mean.gradients).norm().item<double>(), 1e-6 * mean.gradients.norm().item<double>());
+}
+
+/// Bytes that forward keeps for backward under a head.
+double kept_bytes(std::unique_ptr<Backbone> backbone, const HeadConfig& head, const PackedInput& input) {
+  count_tensor_memory();
+  const auto model = make_sequence_model(std::move(backbone), head, at::kFloat, {}, Recompute::kNone, {});
+  GradientAccumulator accumulator(model->parameters(), Summation::kInOrder);
+  const auto before = static_cast<double>(live_tensor_bytes());
+  const at::Tensor outputs = model->forward(input, {Mode::kTraining, {11, 5, 1}, &accumulator});
+  return static_cast<double>(live_tensor_bytes()) - before;
+}
+
+/// A layer that is computed whole keeps several times what one keeps that has only its keys and values.
+TEST(FirstTokens, AreAllThatAModelComputesOfItsLastLayerWhereTheHeadReadsNoMore) {
+  const PackedInput input = random_pack({180, 190, 150});
+  HeadConfig cls{.labels = {"a"}, .dropout = {}}, mean = cls;
+  mean.pooling = Pooling::kMean;
+  HeadConfig weighted_cls = cls;
+  weighted_cls.pooling = Pooling::kWeightedLayers;
+  weighted_cls.first_layer = 1;
+  weighted_cls.layer_pooling = Pooling::kCls;
+  HeadConfig weighted_mean = weighted_cls;
+  weighted_mean.layer_pooling = Pooling::kMean;
+
+  EXPECT_LT(kept_bytes(bert(), cls, input), 0.75 * kept_bytes(bert(), mean, input));
+  EXPECT_LT(kept_bytes(deberta(true), cls, input), 0.75 * kept_bytes(deberta(true), mean, input));
+  EXPECT_LT(kept_bytes(bert(), weighted_cls, input), 0.75 * kept_bytes(bert(), weighted_mean, input));
 }
 
 TEST(FirstTokens, CarryNoGradientIntoFrozenLayers) {
