@@ -79,7 +79,7 @@ void multiply(const PackedOperand& left, const PackedOperand& right, const Store
 
 template <TileFile Tiles>
 void linear_forward_over(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, Activation activation,
-                         const at::Tensor& z, const at::Tensor& y) {
+                         at::Tensor z, at::Tensor y) {
   with_activation(activation, [&](auto kind) {
     const StoreActivated<decltype(kind)::value, kGroupColumns> store{
         bias.const_data_ptr<float>(), z.defined() ? z.mutable_data_ptr<at::BFloat16>() : nullptr,
@@ -89,7 +89,7 @@ void linear_forward_over(const at::Tensor& x, const at::Tensor& weight, const at
 }
 
 template <TileFile Tiles>
-void product_input_gradient_over(const at::Tensor& dy, const at::Tensor& weight, const at::Tensor& dx) {
+void product_input_gradient_over(const at::Tensor& dy, const at::Tensor& weight, at::Tensor dx) {
   const PackedOperand left{Operand::kAsStored, matrix_of(dy)}, right{Operand::kAsStored, matrix_of(weight)};
   if (dx.scalar_type() == at::kBFloat16) {
     multiply<Tiles>(left, right, StoreAs<at::BFloat16>{dx.mutable_data_ptr<at::BFloat16>(), dx.size(1)});
@@ -100,7 +100,7 @@ void product_input_gradient_over(const at::Tensor& dy, const at::Tensor& weight,
 
 template <TileFile Tiles>
 void activated_input_gradient_over(const at::Tensor& dy, const at::Tensor& weight, const at::Tensor& z,
-                                   Activation activation, const at::Tensor& dz, const at::Tensor& y) {
+                                   Activation activation, at::Tensor dz, at::Tensor y) {
   with_activation(activation, [&](auto kind) {
     const StoreSloped<decltype(kind)::value, kGroupColumns> store{z.const_data_ptr<at::BFloat16>(),
                                                                   dz.mutable_data_ptr<at::BFloat16>(),
@@ -113,7 +113,7 @@ void activated_input_gradient_over(const at::Tensor& dy, const at::Tensor& weigh
 inline constexpr std::int64_t kRowsPerSum = 2048;
 
 template <TileFile Tiles>
-void weight_gradient_over(const at::Tensor& dy, const at::Tensor& x, Beta beta, const at::Tensor& sum) {
+void weight_gradient_over(const at::Tensor& dy, const at::Tensor& x, Beta beta, at::Tensor sum) {
   const Bf16Matrix left = matrix_of(dy), right = matrix_of(x);
   AddToSum<kGroupColumns> store{sum.mutable_data_ptr<float>(), sum.size(1), beta};
   for (std::int64_t first = 0; first < std::max<std::int64_t>(left.rows, 1); first += kRowsPerSum) {
@@ -123,6 +123,12 @@ void weight_gradient_over(const at::Tensor& dy, const at::Tensor& x, Beta beta, 
                     store);
     store.beta = Beta::kOne;
   }
+}
+
+template <TileFile Tiles>
+ProductKernels products_over() {
+  return {linear_forward_over<Tiles>, product_input_gradient_over<Tiles>, activated_input_gradient_over<Tiles>,
+          weight_gradient_over<Tiles>};
 }
 
 }  // namespace meshfold::models::ops::kernels::amx

@@ -1,41 +1,15 @@
 #include "models/ops/amx_products.hpp"
 
-#include <stdexcept>
-
 #if defined(__x86_64__)
 #include "models/ops/amx_operations.hpp"
 #endif
 
-namespace meshfold::models::ops::kernels::amx {
-#if defined(__x86_64__)
+namespace meshfold::models::ops::kernels {
 
-void linear_forward(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, Activation activation,
-                    at::Tensor z, at::Tensor y) {
-  linear_forward_over<AmxTiles>(x, weight, bias, activation, z, y);
-}
-void product_input_gradient(const at::Tensor& dy, const at::Tensor& weight, at::Tensor dx) {
-  product_input_gradient_over<AmxTiles>(dy, weight, dx);
-}
-void activated_input_gradient(const at::Tensor& dy, const at::Tensor& weight, const at::Tensor& z,
-                              Activation activation, at::Tensor dz, at::Tensor y) {
-  activated_input_gradient_over<AmxTiles>(dy, weight, z, activation, dz, y);
-}
-void weight_gradient(const at::Tensor& dy, const at::Tensor& x, Beta beta, at::Tensor sum) {
-  weight_gradient_over<AmxTiles>(dy, x, beta, sum);
-}
+#if defined(__x86_64__)
+ProductKernels tile_products() { return amx::products_over<amx::AmxTiles>(); }
 #else
-namespace {
-[[noreturn]] void refuse() { throw std::logic_error("AMX tiles exist on x86-64 alone"); }
-}  // namespace
-void linear_forward(const at::Tensor&, const at::Tensor&, const at::Tensor&, Activation, at::Tensor, at::Tensor) {
-  refuse();
-}
-void product_input_gradient(const at::Tensor&, const at::Tensor&, at::Tensor) { refuse(); }
-void activated_input_gradient(const at::Tensor&, const at::Tensor&, const at::Tensor&, Activation, at::Tensor,
-                              at::Tensor) {
-  refuse();
-}
-void weight_gradient(const at::Tensor&, const at::Tensor&, Beta, at::Tensor) { refuse(); }
+ProductKernels tile_products() { return {}; }
 #endif
 
-}  // namespace meshfold::models::ops::kernels::amx
+}  // namespace meshfold::models::ops::kernels

@@ -9,7 +9,6 @@
 #endif
 
 #include <algorithm>
-#include <stdexcept>
 #include <utility>
 
 #include "models/ops/aligned_buffer.hpp"
@@ -141,8 +140,6 @@ void add_weight_gradient(const Bf16Matrix& dy, const Bf16Matrix& x, const AddToS
   });
 }
 
-}  // namespace
-
 void linear_forward(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, Activation activation,
                     at::Tensor z, at::Tensor y) {
   with_activation(activation, [&](auto kind) {
@@ -191,19 +188,14 @@ void weight_gradient(const at::Tensor& dy, const at::Tensor& x, Beta beta, at::T
     store.beta = Beta::kOne;
   }
 }
-#else
-namespace {
-[[noreturn]] void refuse() { throw std::logic_error("bf16 dot products exist on x86-64 alone"); }
+
 }  // namespace
-void linear_forward(const at::Tensor&, const at::Tensor&, const at::Tensor&, Activation, at::Tensor, at::Tensor) {
-  refuse();
+
+ProductKernels dot_products() {
+  return {linear_forward, product_input_gradient, activated_input_gradient, weight_gradient};
 }
-void product_input_gradient(const at::Tensor&, const at::Tensor&, at::Tensor) { refuse(); }
-void activated_input_gradient(const at::Tensor&, const at::Tensor&, const at::Tensor&, Activation, at::Tensor,
-                              at::Tensor) {
-  refuse();
-}
-void weight_gradient(const at::Tensor&, const at::Tensor&, Beta, at::Tensor) { refuse(); }
+#else
+ProductKernels dot_products() { return {}; }
 #endif
 
 }  // namespace meshfold::models::ops::kernels

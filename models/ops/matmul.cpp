@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <optional>
+
 #include "models/ops/activation.hpp"
 #include "models/ops/amx_products.hpp"
 #include "models/ops/back_end.hpp"
@@ -22,11 +24,13 @@ bool is_host_bf16(const at::Tensor& operand) {
   return operand.scalar_type() == at::kBFloat16 && back_end_of(operand) == BackEnd::kHost;
 }
 
-bool use_tiles(const at::Tensor& operand) { return is_host_bf16(operand) && has_amx_bf16(); }
-
-/// The kernels sum over pairs, so the summed dim must be even.
-bool use_dot_products(const at::Tensor& operand, std::int64_t summed) {
-  return is_host_bf16(operand) && has_avx512_bf16() && summed % 2 == 0;
+/// The kernels that multiply `operand` by another bf16 matrix and sum over `summed` elements; LibTorch if there are
+/// none.
+std::optional<kernels::ProductKernels> kernels_for(const at::Tensor& operand, std::int64_t summed) {
+  if (!is_host_bf16(operand)) return std::nullopt;
+  if (has_amx_bf16()) return kernels::tile_products();
+  if (has_avx512_bf16() && summed % 2 == 0) return kernels::dot_products();
+  return std::nullopt;
 }
 
 /// a x b in result_type, with fp32 sums.
@@ -60,12 +64,10 @@ LinearOutput linear_forward(const at::Tensor& x, const at::Tensor& weight, const
                             Activation activation, Keep keep) {
   const bool keeps = keep == Keep::kPreActivationToo && activation != Activation::kNone;
   LinearOutput result;
-  const bool tiles = use_tiles(x);
-  if (tiles || use_dot_products(x, x.size(1))) {
+  if (const auto products = kernels_for(x, x.size(1))) {
     result.y = at::empty({x.size(0), weight.size(0)}, x.options());
     if (keeps) result.pre_activation = at::empty_like(result.y);
-    (tiles ? kernels::amx::linear_forward : kernels::linear_forward)(x, weight, bias, activation, result.pre_activation,
-                                                                     result.y);
+    products->linear_forward(x, weight, bias, activation, result.pre_activation, result.y);
     return result;
   }
   const at::ScalarType type = x.scalar_type();
@@ -77,31 +79,29 @@ LinearOutput linear_forward(const at::Tensor& x, const at::Tensor& weight, const
 }
 
 at::Tensor product_input_gradient(const at::Tensor& dy, const at::Tensor& weight, at::ScalarType result_type) {
-  const bool tiles = use_tiles(dy);
-  if (!tiles && !use_dot_products(dy, dy.size(1))) return multiply(dy, weight, result_type);
+  const auto products = kernels_for(dy, dy.size(1));
+  if (!products) return multiply(dy, weight, result_type);
   const at::Tensor dx = at::empty({dy.size(0), weight.size(1)}, dy.options().dtype(result_type));
-  (tiles ? kernels::amx::product_input_gradient : kernels::product_input_gradient)(dy, weight, dx);
+  products->product_input_gradient(dy, weight, dx);
   return dx;
 }
 
 ActivatedGradients activated_input_gradient(const at::Tensor& dy, const at::Tensor& weight, const at::Tensor& z,
                                             Activation activation) {
-  const bool tiles = use_tiles(dy);
-  if (!tiles && !use_dot_products(dy, dy.size(1))) {
+  const auto products = kernels_for(dy, dy.size(1));
+  if (!products) {
     const at::Tensor dz = multiply(dy, weight, z.scalar_type());
     return {dz, multiply_by_slope(dz, z, activation)};
   }
   const ActivatedGradients result{at::empty_like(z), at::empty_like(z)};
-  (tiles ? kernels::amx::activated_input_gradient : kernels::activated_input_gradient)(dy, weight, z, activation,
-                                                                                       result.dz, result.y);
+  products->activated_input_gradient(dy, weight, z, activation, result.dz, result.y);
   return result;
 }
 
 void add_weight_gradient(at::Tensor sum, Before before, const at::Tensor& dy, const at::Tensor& x) {
-  const bool tiles = use_tiles(dy);
-  if (x.scalar_type() == at::kBFloat16 && (tiles || use_dot_products(dy, /*summed=*/0))) {
-    (tiles ? kernels::amx::weight_gradient : kernels::weight_gradient)(
-        dy, x, before == Before::kSum ? kernels::Beta::kOne : kernels::Beta::kZero, sum);
+  const auto products = kernels_for(dy, /*summed=*/0);  // any number of rows
+  if (products && x.scalar_type() == at::kBFloat16) {
+    products->weight_gradient(dy, x, before == Before::kSum ? kernels::Beta::kOne : kernels::Beta::kZero, sum);
     return;
   }
   // In fp32: a bf16 product would round each pack's gradient before the sum.

@@ -36,42 +36,21 @@ const std::vector<Shape> kTileShapes = {{15, 1, 16},  {16, 31, 32},  {17, 33, 64
                                         {48, 65, 65}, {49, 96, 160}, {100, 129, 7}, {97, 1060, 98}};
 
 /// One way to multiply.
-struct Products {
+struct Products : kernels::ProductKernels {
   const char* name;
   bool (*exist)();
   const char* reason;  ///< why they may not exist
   bool odd_sums;       ///< whether the summed dim may be odd
-  decltype(&kernels::linear_forward) linear_forward;
-  decltype(&kernels::product_input_gradient) product_input_gradient;
-  decltype(&kernels::activated_input_gradient) activated_input_gradient;
-  decltype(&kernels::weight_gradient) weight_gradient;
-  bool trap = false;  ///< whether instructions that the CPU lacks are emulated
+  bool trap = false;   ///< whether instructions that the CPU lacks are emulated
 };
 
-const Products kDotProducts = {"DotProducts",
-                               has_avx512_bf16,
-                               "this CPU has no fast dot products of bf16 pairs",
-                               false,
-                               kernels::linear_forward,
-                               kernels::product_input_gradient,
-                               kernels::activated_input_gradient,
-                               kernels::weight_gradient};
-const Products kTiles = {"Tiles",
-                         has_amx_bf16,
-                         "this CPU has no AMX tiles of bf16, or its kernel does not grant them",
-                         true,
-                         kernels::amx::linear_forward,
-                         kernels::amx::product_input_gradient,
-                         kernels::amx::activated_input_gradient,
-                         kernels::amx::weight_gradient};
-const Products kEmulatedTiles = {"EmulatedTiles",
+const Products kDotProducts = {kernels::dot_products(), "DotProducts", has_avx512_bf16,
+                               "this CPU has no fast dot products of bf16 pairs", false};
+const Products kTiles = {kernels::tile_products(), "Tiles", has_amx_bf16,
+                         "this CPU has no AMX tiles of bf16, or its kernel does not grant them", true};
+const Products kEmulatedTiles = {kernels::emulated_products(), "EmulatedTiles",
                                  [] { return has_avx512_bf16() || has_amx_bf16(); },
-                                 "this CPU lacks the AVX512-BF16 that packs operands and rounds sums",
-                                 true,
-                                 kernels::emulated::linear_forward,
-                                 kernels::emulated::product_input_gradient,
-                                 kernels::emulated::activated_input_gradient,
-                                 kernels::emulated::weight_gradient};
+                                 "this CPU lacks the AVX512-BF16 that packs operands and rounds sums", true};
 
 /// The very same code, where its instructions trap.
 const Products kTrappedTiles = [] {
@@ -236,9 +215,9 @@ TEST(Tiles, GiveTheBitsOfTheirEmulation) {
                    dx = at::empty({61, 90}), expected = at::empty_like(dx);
   const std::int64_t before = kernels::amx::TrappedTiles::num_instructions();
 
-  kernels::amx::product_input_gradient(dy, weight, dx);
+  kernels::tile_products().product_input_gradient(dy, weight, dx);
   const std::int64_t after = kernels::amx::TrappedTiles::num_instructions();
-  kernels::emulated::product_input_gradient(dy, weight, expected);
+  kernels::emulated_products().product_input_gradient(dy, weight, expected);
 
   EXPECT_TRUE(at::equal(dx, expected));
   EXPECT_EQ(kernels::amx::TrappedTiles::num_instructions(), after) << "the emulation uses the CPU's tiles";

@@ -1,17 +1,10 @@
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
 #include "models/ops/bf16_products.hpp"
 
-/// The products by AMX tiles as they are, on emulated tiles.
-namespace meshfold::models::ops::kernels::emulated {
+namespace meshfold::models::ops::kernels {
 
-void linear_forward(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, Activation activation,
-                    at::Tensor z, at::Tensor y);
-void product_input_gradient(const at::Tensor& dy, const at::Tensor& weight, at::Tensor dx);
-void activated_input_gradient(const at::Tensor& dy, const at::Tensor& weight, const at::Tensor& z,
-                              Activation activation, at::Tensor dz, at::Tensor y);
-void weight_gradient(const at::Tensor& dy, const at::Tensor& x, Beta beta, at::Tensor sum);
+/// tile_products() as they are, on emulated tiles.
+ProductKernels emulated_products();
 
-}  // namespace meshfold::models::ops::kernels::emulated
+}  // namespace meshfold::models::ops::kernels
