@@ -21,12 +21,13 @@
 #include "data/hdf5_handle.hpp"
 #include "data/pack.hpp"
 #include "data/step_plan.hpp"
-#include "jobs/train/evaluate.hpp"
 #include "jobs/train/gradient_exchange.hpp"
 #include "jobs/train/optimizer.hpp"
 #include "jobs/train/pack_input.hpp"
+#include "jobs/train/predict_rows.hpp"
 #include "jobs/train/train_step.hpp"
 #include "jobs/train/trainer.hpp"
+#include "models/directory/load_model.hpp"
 
 namespace meshfold {
 namespace {

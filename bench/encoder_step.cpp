@@ -18,14 +18,15 @@
 #include <unordered_set>
 #include <vector>
 
+#include "base/instruction_set.hpp"
 #include "bench/matrix_peak.hpp"
 #include "dist/single_process_group.hpp"
 #include "jobs/process_memory.hpp"
 #include "jobs/train/adamw.hpp"
-#include "models/gradient_accumulator.hpp"
-#include "models/layer_rates.hpp"
-#include "models/loss.hpp"
-#include "models/ops/instruction_set.hpp"
+#include "models/directory/load_model.hpp"
+#include "models/gradients/gradient_accumulator.hpp"
+#include "models/losses/loss.hpp"
+#include "models/parameters/layer_rates.hpp"
 
 namespace meshfold {
 namespace {

@@ -7,7 +7,7 @@
 #include <thread>
 #include <vector>
 
-#include "models/ops/instruction_set.hpp"
+#include "base/instruction_set.hpp"
 
 namespace meshfold::bench {
 namespace {
@@ -76,9 +76,9 @@ MatrixPeak measure_matrix_peak(int threads) {
   using namespace models::ops;
   constexpr double kInstructions = static_cast<double>(kSteps) * kAccumulators;
   MatrixPeak peak{};
-  peak.fp32 = has_avx512() ? 32 * kInstructions * calls_per_second(threads, multiply_fp32)
-                           : 16 * kInstructions * calls_per_second(threads, multiply_without_avx512);
-  if (has_avx512_bf16()) peak.bf16 = 64 * kInstructions * calls_per_second(threads, multiply_bf16);
+  peak.fp32 = base::has_avx512() ? 32 * kInstructions * calls_per_second(threads, multiply_fp32)
+                                 : 16 * kInstructions * calls_per_second(threads, multiply_without_avx512);
+  if (base::has_avx512_bf16()) peak.bf16 = 64 * kInstructions * calls_per_second(threads, multiply_bf16);
   return peak;
 }
 

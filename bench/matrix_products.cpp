@@ -12,9 +12,9 @@
 #include <string>
 #include <vector>
 
+#include "base/instruction_set.hpp"
 #include "bench/matrix_peak.hpp"
-#include "models/ops/instruction_set.hpp"
-#include "models/ops/matmul.hpp"
+#include "models/ops/kernels/matmul.hpp"
 
 namespace meshfold::bench {
 namespace {

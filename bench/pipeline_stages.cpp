@@ -22,12 +22,13 @@
 #include "dist/environment.hpp"
 #include "dist/mesh.hpp"
 #include "jobs/process_memory.hpp"
-#include "jobs/train/evaluate.hpp"
 #include "jobs/train/pack_input.hpp"
+#include "jobs/train/predict_rows.hpp"
 #include "jobs/train/stage_worker.hpp"
-#include "models/gradient_accumulator.hpp"
-#include "models/loss.hpp"
-#include "models/model.hpp"
+#include "models/directory/load_model.hpp"
+#include "models/gradients/gradient_accumulator.hpp"
+#include "models/losses/loss.hpp"
+#include "models/networks/model.hpp"
 
 namespace {
 

@@ -23,14 +23,14 @@
 #include <utility>
 #include <vector>
 
+#include "base/instruction_set.hpp"
 #include "bench/matrix_peak.hpp"
 #include "dist/single_process_group.hpp"
 #include "jobs/train/adamw.hpp"
-#include "models/bert.hpp"
-#include "models/gradient_accumulator.hpp"
-#include "models/loss.hpp"
-#include "models/ops/instruction_set.hpp"
-#include "models/ops/matmul.hpp"
+#include "models/gradients/gradient_accumulator.hpp"
+#include "models/losses/loss.hpp"
+#include "models/networks/bert.hpp"
+#include "models/ops/kernels/matmul.hpp"
 #include "models/ops/ops.hpp"
 
 namespace meshfold {

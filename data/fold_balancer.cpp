@@ -1,6 +1,6 @@
 #include "data/fold_balancer.hpp"
 
-#include "dist/philox.hpp"
+#include "base/philox.hpp"
 
 namespace meshfold::data {
 namespace {
@@ -11,8 +11,8 @@ constexpr double kLeastGain = 1e-15;       ///< rounding is no gain
 
 /// Number `index` of the draws of a unit in a round; the third counter word keeps them apart from fold draws.
 std::uint32_t draw_candidate(std::uint32_t unit, std::uint32_t round, std::uint32_t index, std::uint32_t seed) {
-  const auto key = dist::make_philox_key(seed, dist::DrawPurpose::kFoldAssignment, 0, 0);
-  return dist::philox4x32_10({unit, round + 1, 1 + index / 4, 0}, key)[index % 4];
+  const auto key = base::make_philox_key(seed, base::DrawPurpose::kFoldAssignment, 0, 0);
+  return base::philox4x32_10({unit, round + 1, 1 + index / 4, 0}, key)[index % 4];
 }
 
 }  // namespace

@@ -10,14 +10,14 @@
 #include <tuple>
 #include <utility>
 
-#include "dist/philox.hpp"
+#include "base/philox.hpp"
 
 namespace meshfold::data {
 namespace {
 
 std::uint64_t draw_for(std::uint32_t item, std::uint32_t seed) {
-  const dist::PhiloxKey key = dist::make_philox_key(seed, dist::DrawPurpose::kFoldAssignment, 0, 0);
-  const dist::PhiloxDraws draws = dist::philox4x32_10({item, 0, 0, 0}, key);
+  const base::PhiloxKey key = base::make_philox_key(seed, base::DrawPurpose::kFoldAssignment, 0, 0);
+  const base::PhiloxDraws draws = base::philox4x32_10({item, 0, 0, 0}, key);
   return std::uint64_t{draws[0]} << 32 | draws[1];
 }
 

@@ -1,10 +1,10 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "base/durable_file.hpp"
 #include "data/csv_table.hpp"
 #include "data/error.hpp"
 #include "data/folds.hpp"
-#include "dist/durable_file.hpp"
 
 namespace meshfold::data {
 
@@ -14,7 +14,7 @@ void write_folds_csv(const std::filesystem::path& file, std::span<const std::str
   }
   std::string text = "id,fold\n";
   for (std::size_t i = 0; i < ids.size(); ++i) text += csv_field(ids[i]) + ',' + std::to_string(folds[i]) + '\n';
-  dist::replace_file(file, text);
+  base::replace_file(file, text);
 }
 
 FoldAssignment read_folds_csv(const std::filesystem::path& file, std::span<const std::string> ids) {

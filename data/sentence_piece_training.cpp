@@ -6,9 +6,9 @@
 #include <stdexcept>
 #include <unordered_map>
 
+#include "base/durable_file.hpp"
 #include "data/error.hpp"
 #include "data/load_sentence_piece.hpp"
-#include "dist/durable_file.hpp"
 
 namespace meshfold::data {
 namespace {
@@ -93,8 +93,8 @@ void write_tokenizer_directory(const std::filesystem::path& directory, const std
   refuse_to_replace_tokenizer(directory);
   std::filesystem::create_directories(directory);
   const bool deberta = family == SentencePieceTokenizer::Family::kDeberta;
-  dist::replace_file(directory / "tokenizer_config.json", tokenizer_config(family).dump(2) + "\n");
-  dist::replace_file(directory / (deberta ? "spm.model" : "tokenizer.model"), model);
+  base::replace_file(directory / "tokenizer_config.json", tokenizer_config(family).dump(2) + "\n");
+  base::replace_file(directory / (deberta ? "spm.model" : "tokenizer.model"), model);
 }
 
 }  // namespace meshfold::data

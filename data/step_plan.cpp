@@ -5,7 +5,7 @@
 #include <string>
 #include <utility>
 
-#include "dist/philox.hpp"
+#include "base/philox.hpp"
 
 namespace meshfold::data {
 
@@ -24,11 +24,11 @@ StepPlan::StepPlan(std::uint32_t seed, std::uint32_t epoch, std::span<const std:
                                 std::to_string(batch_size) + ", and short steps are dropped: the epoch has no step");
   }
 
-  const dist::PhiloxKey key = dist::make_philox_key(seed, dist::DrawPurpose::kEpochOrder, 0, 0);
+  const base::PhiloxKey key = base::make_philox_key(seed, base::DrawPurpose::kEpochOrder, 0, 0);
   std::vector<std::pair<std::uint64_t, std::uint32_t>> keyed;  // (draw, row): rows are unique, so the order is total
   keyed.reserve(rows.size());
   for (const std::uint32_t row : rows) {
-    const dist::PhiloxDraws draws = dist::philox4x32_10({epoch, row, 0, 0}, key);
+    const base::PhiloxDraws draws = base::philox4x32_10({epoch, row, 0, 0}, key);
     keyed.emplace_back(std::uint64_t{draws[0]} << 32 | draws[1], row);
   }
   std::sort(keyed.begin(), keyed.end());

@@ -8,15 +8,15 @@
 #include <stdexcept>
 #include <tuple>
 
+#include "base/philox.hpp"
 #include "data/fold_balancer.hpp"
-#include "dist/philox.hpp"
 
 namespace meshfold::data {
 namespace {
 
 std::uint64_t draw_for(std::uint32_t item, std::uint32_t seed) {
-  const auto key = dist::make_philox_key(seed, dist::DrawPurpose::kFoldAssignment, 0, 0);
-  const auto draws = dist::philox4x32_10({item, 0, 0, 0}, key);
+  const auto key = base::make_philox_key(seed, base::DrawPurpose::kFoldAssignment, 0, 0);
+  const auto draws = base::philox4x32_10({item, 0, 0, 0}, key);
   return std::uint64_t{draws[0]} << 32 | draws[1];
 }
 

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "dist/philox.hpp"
+#include "base/philox.hpp"
 
 namespace meshfold::data {
 namespace {
@@ -31,11 +31,11 @@ class TableSample final : public Table {
 
 /// All rows, smallest draw first.
 std::vector<std::size_t> drawn_order(std::size_t num_rows, std::uint32_t seed) {
-  const dist::PhiloxKey key = dist::make_philox_key(seed, dist::DrawPurpose::kSampleCut, 0, 0);
+  const base::PhiloxKey key = base::make_philox_key(seed, base::DrawPurpose::kSampleCut, 0, 0);
   std::vector<std::pair<std::uint64_t, std::size_t>> keyed;  // (draw, row): the order is total
   keyed.reserve(num_rows);
   for (std::size_t row = 0; row < num_rows; ++row) {
-    const dist::PhiloxDraws draws = dist::philox4x32_10({static_cast<std::uint32_t>(row), 0, 0, 0}, key);
+    const base::PhiloxDraws draws = base::philox4x32_10({static_cast<std::uint32_t>(row), 0, 0, 0}, key);
     keyed.emplace_back(std::uint64_t{draws[0]} << 32 | draws[1], row);
   }
   std::ranges::sort(keyed);

@@ -16,7 +16,9 @@ std::vector<std::string> read_turns(std::string_view cell) {
   if (kind == JsonReader::Kind::kNull) {
     reader.skip();
   } else if (kind != JsonReader::Kind::kList) {
-    throw JsonError(start, "no JSON list of turns; a column of plain text needs data.turns = none, or data.turn_columns that leave it out");
+    throw JsonError(start,
+                    "no JSON list of turns; a column of plain text needs data.turns = none, or data.turn_columns that "
+                    "leave it out");
   } else if (reader.enter('[')) {
     do {
       const auto turn = reader.kind();

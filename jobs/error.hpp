@@ -5,13 +5,21 @@
 #include <string>
 #include <vector>
 
-#include "dist/durable_file.hpp"
+#include "base/durable_file.hpp"
 
 namespace meshfold::jobs {
 
 /// Exit codes of the program; scripts rely on them (docs/architecture.md).
 enum class ExitCode : int {
-  kDone = 0, kInternal = 1, kConfig = 2, kInput = 3, kNoCheckpoint = 4, kStorage = 5, kPeerLost = 6, kBadNumbers = 7, kStoppedOnRequest = 75,
+  kDone = 0,
+  kInternal = 1,
+  kConfig = 2,
+  kInput = 3,
+  kNoCheckpoint = 4,
+  kStorage = 5,
+  kPeerLost = 6,
+  kBadNumbers = 7,
+  kStoppedOnRequest = 75,
 };
 
 /// What the user can fix in the configuration; all faults at once, one a line in `what()` when there are several.
@@ -26,7 +34,7 @@ class CheckpointError : public std::runtime_error {  ///< no usable checkpoint
   using std::runtime_error::runtime_error;
 };
 
-using dist::StorageError;  ///< a write, sync or rename failed
+using base::StorageError;  ///< a write, sync or rename failed
 
 class BadNumbersError : public std::runtime_error {  ///< loss or gradient not finite, agreed by the job
  public:

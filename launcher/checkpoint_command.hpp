@@ -3,8 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "jobs/console.hpp"
 #include "jobs/error.hpp"
-#include "jobs/report/console.hpp"
 
 namespace meshfold::launcher {
 

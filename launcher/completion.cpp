@@ -5,8 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "jobs/config/options.hpp"
 #include "launcher/command_line.hpp"
-#include "launcher/options.hpp"
 
 namespace meshfold::launcher {
 namespace {
@@ -78,7 +78,7 @@ std::string lookup(const std::string& name, const Entries& entries, const std::s
 void append(std::string& words, const std::string& word) { words += (words.empty() ? "" : " ") + word; }
 
 /// "mse | mae" as "mse mae"; paths by their kind; nothing for what is typed freely.
-std::string values_of(const Option& option) {
+std::string values_of(const jobs::Option& option) {
   std::string words;
   std::istringstream parts(option.type);
   if (option.type.find(" | ") != std::string::npos) {
@@ -105,7 +105,7 @@ std::string words_of(const Command& command) {
 std::string bash_completion() {
   std::string names, all_keys;
   Entries keys, flags, first_words, values;
-  for (const Option& option : option_table()) {
+  for (const jobs::Option& option : jobs::option_table()) {
     append(all_keys, option.key);
     values.emplace_back(option.key, values_of(option));
   }
@@ -116,8 +116,8 @@ std::string bash_completion() {
     flags.emplace_back(command.name, own_flags);
     first_words.emplace_back(command.name, words_of(command));
     std::string own_keys;
-    for (const Option& option : option_table()) {
-      if (belongs_to(option, command.name)) append(own_keys, option.key);
+    for (const jobs::Option& option : jobs::option_table()) {
+      if (jobs::belongs_to(option, command.name)) append(own_keys, option.key);
     }
     keys.emplace_back(command.name, own_keys);
   }

@@ -5,7 +5,7 @@
 
 #include "dist/environment.hpp"
 #include "dist/process_group.hpp"
-#include "jobs/report/console.hpp"
+#include "jobs/console.hpp"
 
 namespace meshfold::launcher {
 

@@ -4,11 +4,11 @@
 #include <cstdlib>
 #include <string>
 
-#include "jobs/report/console.hpp"
+#include "jobs/config/options.hpp"
+#include "jobs/console.hpp"
 #include "jobs/report/run_status.hpp"
 #include "launcher/checkpoint_command.hpp"
 #include "launcher/completion.hpp"
-#include "launcher/options.hpp"
 #include "launcher/plan_command.hpp"
 #include "launcher/report_command.hpp"
 #include "launcher/sbatch_command.hpp"
@@ -53,13 +53,13 @@ ExitCode run(const CommandLine& line) {
   if (line.command->name == "report") return run_report_command(line, console);
   if (line.command->name == "sbatch") return run_sbatch_command(line, console);
   if (line.command->name == "completion") return run_completion(line);
-  print(options_as_markdown());
+  print(jobs::options_as_markdown());
   return ExitCode::kDone;
 }
 
 std::string help(const CommandLine& line) {
   if (line.command == nullptr) return general_help();
-  return usage_of(*line.command) + help_of_command(line.command->name);
+  return usage_of(*line.command) + jobs::help_of_command(line.command->name);
 }
 
 }  // namespace

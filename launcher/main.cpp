@@ -12,23 +12,23 @@
 #include "dist/mpi_process_group.hpp"
 #include "dist/stop_signal.hpp"
 #include "dist/watchdog.hpp"
+#include "jobs/config/options.hpp"
+#include "jobs/config/run_directory.hpp"
+#include "jobs/console.hpp"
 #include "jobs/cv/cross_validation.hpp"
-#include "jobs/device.hpp"
 #include "jobs/error.hpp"
 #include "jobs/predict/predict.hpp"
 #include "jobs/prepare/train_tokenizer.hpp"
 #include "jobs/process_memory.hpp"
-#include "jobs/report/console.hpp"
 #include "jobs/report/run_state.hpp"
-#include "jobs/run_directory.hpp"
-#include "jobs/run_environment.hpp"
+#include "jobs/run/device.hpp"
+#include "jobs/run/run_environment.hpp"
 #include "jobs/selftest/selftest.hpp"
 #include "launcher/command_line.hpp"
 #include "launcher/farewell.hpp"
 #include "launcher/local_command.hpp"
-#include "launcher/options.hpp"
 #include "launcher/read_config.hpp"
-#include "models/tensor_memory.hpp"
+#include "models/gradients/tensor_memory.hpp"
 
 namespace {
 
@@ -73,7 +73,7 @@ std::string open_run(const launcher::CommandLine& line, const jobs::RunConfig& c
   if (command == "selftest") return hash;  // leaves nothing behind
   dist::agree(world, "open the run directory", [&] {
     if (mpi.rank() == 0 && (command == "cv" || command == "train")) {
-      hash = jobs::open_run_directory(config.run.directory, launcher::resolved_options(config), line.accepted_changes);
+      hash = jobs::open_run_directory(config.run.directory, jobs::resolved_options(config), line.accepted_changes);
     }
   });
   dist::agree(world, "open the log", [&] {

@@ -4,10 +4,10 @@
 #include <charconv>
 #include <string>
 
+#include "jobs/config/options.hpp"
 #include "jobs/plan/render_json.hpp"
 #include "jobs/plan/render_text.hpp"
 #include "jobs/plan/run_plan.hpp"
-#include "launcher/options.hpp"
 #include "launcher/read_config.hpp"
 
 namespace meshfold::launcher {
@@ -20,8 +20,8 @@ constexpr int kMostRanks = 1 << 20;
 /// Without a word: cv if an option is given that only cv reads, as cv.folds, else train.
 std::string likely_command(const CommandLine& line) {
   const bool splits = std::ranges::any_of(given_keys(line), [](const std::string& key) {
-    const Option* option = find_option(key);
-    return option != nullptr && belongs_to(*option, "cv") && !belongs_to(*option, "train");
+    const jobs::Option* option = jobs::find_option(key);
+    return option != nullptr && jobs::belongs_to(*option, "cv") && !jobs::belongs_to(*option, "train");
   });
   return splits ? "cv" : "train";
 }

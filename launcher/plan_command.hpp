@@ -1,7 +1,7 @@
 #pragma once
 
+#include "jobs/console.hpp"
 #include "jobs/error.hpp"
-#include "jobs/report/console.hpp"
 #include "launcher/command_line.hpp"
 
 namespace meshfold::launcher {

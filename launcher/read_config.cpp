@@ -7,11 +7,11 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "jobs/config/debug_settings.hpp"
+#include "jobs/config/ini_file.hpp"
+#include "jobs/config/options.hpp"
+#include "jobs/config/validate.hpp"
 #include "jobs/error.hpp"
-#include "launcher/debug_settings.hpp"
-#include "launcher/ini_file.hpp"
-#include "launcher/options.hpp"
-#include "launcher/validate.hpp"
 
 namespace meshfold::launcher {
 namespace {
@@ -19,10 +19,11 @@ namespace {
 namespace fs = std::filesystem;
 
 /// Sets one option; an unknown key or a bad value is noted as a fault.
-void apply(const IniEntry& entry, jobs::RunConfig& config, Origins& origins, std::vector<std::string>& faults) {
-  const Option* option = find_option(entry.key);
+void apply(const jobs::IniEntry& entry, jobs::RunConfig& config, jobs::Origins& origins,
+           std::vector<std::string>& faults) {
+  const jobs::Option* option = jobs::find_option(entry.key);
   if (option == nullptr) {
-    faults.push_back(entry.place + ": unknown key '" + entry.key + "'" + suggest_option(entry.key));
+    faults.push_back(entry.place + ": unknown key '" + entry.key + "'" + jobs::suggest_option(entry.key));
     return;
   }
   origins[entry.key] = entry.place;
@@ -43,14 +44,15 @@ std::optional<std::string> contents_of(const fs::path& file) {
   return contents.str();
 }
 
-void apply_file(const fs::path& file, jobs::RunConfig& config, Origins& origins, std::vector<std::string>& faults) {
+void apply_file(const fs::path& file, jobs::RunConfig& config, jobs::Origins& origins,
+                std::vector<std::string>& faults) {
   const auto contents = contents_of(file);
   if (!contents) {
     faults.push_back("--config " + file.string() + ": cannot be read; name an INI file");
     return;
   }
   std::map<std::string, std::string> first_place;
-  for (const IniEntry& entry : parse_ini(*contents, file.string(), faults)) {
+  for (const jobs::IniEntry& entry : jobs::parse_ini(*contents, file.string(), faults)) {
     const auto [seen, is_new] = first_place.emplace(entry.key, entry.place);
     if (is_new) {
       apply(entry, config, origins, faults);
@@ -61,7 +63,7 @@ void apply_file(const fs::path& file, jobs::RunConfig& config, Origins& origins,
 }
 
 /// Defaults that follow from other options.
-void fill_dependent_defaults(jobs::RunConfig& config, const Origins& origins) {
+void fill_dependent_defaults(jobs::RunConfig& config, const jobs::Origins& origins) {
   config.cv.metric.name = config.cv.metric.name_for(config.model.task);
   if (config.model.task == models::Task::kRegression) return;
   if (!origins.contains("loss.kind")) {
@@ -72,7 +74,7 @@ void fill_dependent_defaults(jobs::RunConfig& config, const Origins& origins) {
 }
 
 void seal(jobs::RunConfig& config) {
-  const auto options = resolved_options(config);
+  const auto options = jobs::resolved_options(config);
   config.hash = jobs::config_hash(options);
   config.ini_text = jobs::to_ini(options);
 }
@@ -81,7 +83,7 @@ void seal(jobs::RunConfig& config) {
 
 jobs::RunConfig read_config(const CommandLine& line, int num_ranks, RunDirectory directory) {
   jobs::RunConfig config;
-  Origins origins;
+  jobs::Origins origins;
   std::vector<std::string> faults;
   config.run.directory = line.run_directory;
   const fs::path kept = fs::path(line.run_directory) / "config.ini";
@@ -92,21 +94,21 @@ jobs::RunConfig read_config(const CommandLine& line, int num_ranks, RunDirectory
   }
   for (const auto& [key, value] : line.sets) apply({key, value, "--set"}, config, origins, faults);
   if (line.debug) {
-    for (const auto& [key, value] : debug_settings(config)) {
+    for (const auto& [key, value] : jobs::debug_settings(config)) {
       const auto origin = origins.find(key);
       if (origin == origins.end() || origin->second != "--set") apply({key, value, "--debug"}, config, origins, faults);
     }
   }
   for (const std::string& key : line.accepted_changes) {
-    if (find_option(key) == nullptr) {
-      faults.push_back("--accept-changes: unknown key '" + key + "'" + suggest_option(key));
+    if (jobs::find_option(key) == nullptr) {
+      faults.push_back("--accept-changes: unknown key '" + key + "'" + jobs::suggest_option(key));
     }
   }
   fill_dependent_defaults(config, origins);
   if (directory == RunDirectory::kNeeded && config.run.directory.empty() && line.command->name != "selftest") {
     faults.emplace_back("--run DIR is not given; name the directory to write to");
   }
-  validate(line.command->name, config, num_ranks, origins, faults);
+  jobs::validate(line.command->name, config, num_ranks, origins, faults);
   if (!faults.empty()) throw jobs::ConfigError(faults);
   seal(config);
   return config;
@@ -117,7 +119,7 @@ std::vector<std::string> given_keys(const CommandLine& line) {
   for (const auto& [key, value] : line.sets) keys.push_back(key);
   const auto contents = line.config_file.empty() ? std::nullopt : contents_of(line.config_file);
   if (!contents) return keys;
-  for (const IniEntry& entry : parse_ini(*contents, line.config_file, ignored)) keys.push_back(entry.key);
+  for (const jobs::IniEntry& entry : jobs::parse_ini(*contents, line.config_file, ignored)) keys.push_back(entry.key);
   return keys;
 }
 
@@ -125,11 +127,12 @@ std::string to_text(const jobs::RunConfig& config) { return config.run.directory
 
 jobs::RunConfig from_text(const std::string& text) {
   jobs::RunConfig config;
-  Origins origins;
+  jobs::Origins origins;
   std::vector<std::string> faults;
   const std::size_t end = text.find('\n');
   config.run.directory = text.substr(0, end);
-  for (const IniEntry& entry : parse_ini(std::string_view(text).substr(end + 1), "the first rank's config", faults)) {
+  for (const jobs::IniEntry& entry :
+       jobs::parse_ini(std::string_view(text).substr(end + 1), "the first rank's config", faults)) {
     apply(entry, config, origins, faults);
   }
   if (!faults.empty()) throw jobs::ConfigError(faults);

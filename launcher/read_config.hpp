@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "jobs/run_config.hpp"
+#include "jobs/config/run_config.hpp"
 #include "launcher/command_line.hpp"
 
 namespace meshfold::launcher {

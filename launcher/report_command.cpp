@@ -3,9 +3,9 @@
 #include <filesystem>
 #include <set>
 
+#include "jobs/config/ini_file.hpp"
 #include "jobs/report/comparison.hpp"
 #include "jobs/report/html_report.hpp"
-#include "launcher/ini_file.hpp"
 
 namespace meshfold::launcher {
 namespace {
@@ -16,7 +16,8 @@ jobs::ComparedRun read_compared(const std::string& directory) {
   jobs::ComparedRun run{directory, jobs::read_run(directory), {}};
   std::vector<std::string> faults;
   const auto file = (fs::path(directory) / "config.ini").string();
-  for (auto& entry : parse_ini(run.record.config_ini, file, faults)) run.options.emplace_back(entry.key, entry.value);
+  for (auto& entry : jobs::parse_ini(run.record.config_ini, file, faults))
+    run.options.emplace_back(entry.key, entry.value);
   if (!faults.empty()) throw jobs::ConfigError(faults);
   return run;
 }

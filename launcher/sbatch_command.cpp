@@ -7,7 +7,7 @@
 #include <cstring>
 #include <filesystem>
 
-#include "dist/durable_file.hpp"
+#include "base/durable_file.hpp"
 #include "launcher/read_config.hpp"
 
 namespace meshfold::launcher {
@@ -102,7 +102,7 @@ jobs::ExitCode run_sbatch_command(const CommandLine& line, jobs::Console& consol
   const auto script = script_of(line);
   const auto text = batch_script(line, fs::read_symlink("/proc/self/exe").string());
   fs::create_directories(script.parent_path());
-  dist::replace_file(script, text);
+  base::replace_file(script, text);
   console.say("written: " + script.string());
   if (!line.dry_run) submit(script.string());
   return jobs::ExitCode::kDone;

@@ -6,7 +6,7 @@
 #include <optional>
 #include <vector>
 
-#include "models/parameter_store.hpp"
+#include "models/parameters/parameter_store.hpp"
 
 /// Boxes are how pieces of tensors are named in a checkpoint: start and extent per dim, in the tensor's own
 /// coordinates.

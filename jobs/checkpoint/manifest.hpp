@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "jobs/checkpoint/verified_file.hpp"
-#include "models/parameter_store.hpp"
+#include "models/parameters/parameter_store.hpp"
 
 namespace meshfold::jobs::checkpoint {
 

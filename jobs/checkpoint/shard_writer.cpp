@@ -12,7 +12,7 @@
 #include <utility>
 
 #include "jobs/checkpoint/box.hpp"
-#include "models/safetensors.hpp"
+#include "models/files/safetensors.hpp"
 
 namespace meshfold::jobs::checkpoint {
 namespace {

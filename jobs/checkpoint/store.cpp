@@ -56,9 +56,9 @@ void writing(const fs::path& what, Write write) {
 void seal(const fs::path& temporary, const fs::path& committed, const Manifest& manifest) {
   const std::vector<std::string> faults = tiling_faults(manifest);
   if (!faults.empty()) throw StorageError(committed.string() + ": " + faults.front());
-  dist::write_new_file(temporary / kManifestName, manifest_text(manifest));
-  dist::sync_directory(temporary);
-  dist::rename_durably(temporary, committed);
+  base::write_new_file(temporary / kManifestName, manifest_text(manifest));
+  base::sync_directory(temporary);
+  base::rename_durably(temporary, committed);
 }
 
 /// Why the checkpoint cannot be resumed from; empty if it can.

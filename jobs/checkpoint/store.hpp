@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "dist/process_group.hpp"
-#include "models/parameter_store.hpp"
+#include "models/parameters/parameter_store.hpp"
 
 namespace meshfold::jobs::checkpoint {
 

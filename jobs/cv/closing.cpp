@@ -7,12 +7,12 @@
 #include <numeric>
 
 #include "jobs/cv/out_of_fold.hpp"
-#include "jobs/cv/startup_facts.hpp"
-#include "jobs/predict/export_job.hpp"
-#include "jobs/predict/finished_jobs.hpp"
-#include "jobs/predict/prediction_table.hpp"
 #include "jobs/report/html_report.hpp"
-#include "jobs/train/evaluate.hpp"
+#include "jobs/results/export_job.hpp"
+#include "jobs/results/finished_jobs.hpp"
+#include "jobs/results/prediction_table.hpp"
+#include "jobs/run/startup_facts.hpp"
+#include "jobs/train/predict_rows.hpp"
 
 namespace meshfold::jobs {
 namespace {

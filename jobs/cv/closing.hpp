@@ -4,12 +4,12 @@
 #include <vector>
 
 #include "data/dataset.hpp"
+#include "jobs/config/run_config.hpp"
+#include "jobs/console.hpp"
 #include "jobs/cv/fold_assignment.hpp"
-#include "jobs/cv/job_result.hpp"
-#include "jobs/cv/submission.hpp"
-#include "jobs/report/console.hpp"
 #include "jobs/report/run_notes.hpp"
-#include "jobs/run_config.hpp"
+#include "jobs/results/job_result.hpp"
+#include "jobs/results/submission.hpp"
 
 namespace meshfold::jobs {
 

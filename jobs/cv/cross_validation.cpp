@@ -11,15 +11,16 @@
 #include "dist/communicator.hpp"
 #include "dist/mpi_process_group.hpp"
 #include "jobs/cv/closing.hpp"
-#include "jobs/cv/idle_wait.hpp"
-#include "jobs/cv/job.hpp"
-#include "jobs/cv/job_setup.hpp"
-#include "jobs/cv/placement.hpp"
-#include "jobs/cv/run_outcome.hpp"
-#include "jobs/cv/startup_facts.hpp"
 #include "jobs/prepare/dataset_cache.hpp"
 #include "jobs/report/run_state.hpp"
+#include "jobs/run/idle_wait.hpp"
+#include "jobs/run/job.hpp"
+#include "jobs/run/job_setup.hpp"
+#include "jobs/run/placement.hpp"
+#include "jobs/run/run_outcome.hpp"
+#include "jobs/run/startup_facts.hpp"
 #include "jobs/train/trainer.hpp"
+#include "models/directory/load_model.hpp"
 
 namespace meshfold::jobs {
 namespace {

@@ -8,7 +8,7 @@
 #include "data/dataset.hpp"
 #include "data/folds.hpp"
 #include "data/stratified_folds.hpp"
-#include "jobs/run_config.hpp"
+#include "jobs/config/run_config.hpp"
 
 namespace meshfold::jobs {
 

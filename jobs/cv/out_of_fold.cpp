@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "jobs/predict/prediction_table.hpp"
+#include "jobs/results/prediction_table.hpp"
 
 namespace meshfold::jobs {
 namespace {

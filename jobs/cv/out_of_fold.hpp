@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "data/folds.hpp"
-#include "jobs/cv/job_result.hpp"
-#include "models/model.hpp"
+#include "jobs/results/job_result.hpp"
+#include "models/networks/model.hpp"
 
 namespace meshfold::jobs {
 

@@ -9,12 +9,13 @@
 #include "dist/mpi_process_group.hpp"
 #include "jobs/cv/closing.hpp"
 #include "jobs/cv/cross_validation.hpp"
-#include "jobs/cv/job.hpp"
-#include "jobs/cv/job_setup.hpp"
-#include "jobs/cv/run_outcome.hpp"
-#include "jobs/cv/startup_facts.hpp"
 #include "jobs/prepare/dataset_cache.hpp"
 #include "jobs/report/run_state.hpp"
+#include "jobs/run/job.hpp"
+#include "jobs/run/job_setup.hpp"
+#include "jobs/run/run_outcome.hpp"
+#include "jobs/run/startup_facts.hpp"
+#include "models/directory/load_model.hpp"
 
 namespace meshfold::jobs {
 namespace {

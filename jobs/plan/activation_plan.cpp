@@ -1,7 +1,7 @@
 // Shapes: T tokens and S texts of a pack, R of the tokens this tensor rank's, H hidden size, I width of the
 // feed-forward block, A slots of relative embeddings, c bytes of the compute type, t tensor ranks. What is kept and
-// made follows the blocks of models/encoder_layer.cpp and models/ops one by one; tests hold it against a count of
-// tensors.
+// made follows the blocks of models/networks/encoder_layer.cpp and models/ops one by one; tests hold it against a count
+// of tensors.
 #include "jobs/plan/activation_plan.hpp"
 
 #include <algorithm>

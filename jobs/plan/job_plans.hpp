@@ -4,10 +4,10 @@
 #include <vector>
 
 #include "data/dataset.hpp"
-#include "jobs/cv/job.hpp"
-#include "jobs/cv/placement.hpp"
+#include "jobs/config/run_config.hpp"
 #include "jobs/plan/run_plan.hpp"
-#include "jobs/run_config.hpp"
+#include "jobs/run/job.hpp"
+#include "jobs/run/placement.hpp"
 
 namespace meshfold::jobs {
 

@@ -2,7 +2,7 @@
 
 #include "jobs/train/gradient_buckets.hpp"
 #include "jobs/train/optimizer.hpp"
-#include "models/gradient_accumulator.hpp"
+#include "models/gradients/gradient_accumulator.hpp"
 
 namespace meshfold::jobs {
 

@@ -3,8 +3,8 @@
 #include <cstdint>
 
 #include "dist/mesh.hpp"
-#include "jobs/run_config.hpp"
-#include "models/parameter_store.hpp"
+#include "jobs/config/run_config.hpp"
+#include "models/parameters/parameter_store.hpp"
 
 namespace meshfold::jobs {
 

@@ -4,8 +4,8 @@
 #include <string_view>
 
 #include "dist/row_shards.hpp"
-#include "models/loss.hpp"
-#include "models/pooler.hpp"
+#include "models/losses/loss.hpp"
+#include "models/networks/pooler.hpp"
 
 namespace meshfold::jobs {
 namespace {

@@ -3,11 +3,11 @@
 #include <cstdint>
 
 #include "dist/mesh.hpp"
-#include "jobs/run_config.hpp"
-#include "models/first_tokens.hpp"
-#include "models/model_outline.hpp"
-#include "models/parameter_store.hpp"
-#include "models/stage_ranges.hpp"
+#include "jobs/config/run_config.hpp"
+#include "models/directory/model_outline.hpp"
+#include "models/networks/stage_ranges.hpp"
+#include "models/ops/first_tokens.hpp"
+#include "models/parameters/parameter_store.hpp"
 
 namespace meshfold::jobs {
 

@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
-#include "jobs/cv/startup_facts.hpp"
-#include "models/layer_rates.hpp"
-#include "models/parameter_store.hpp"
+#include "jobs/run/startup_facts.hpp"
+#include "models/parameters/layer_rates.hpp"
+#include "models/parameters/parameter_store.hpp"
 
 namespace meshfold::jobs {
 namespace {

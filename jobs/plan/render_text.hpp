@@ -1,7 +1,7 @@
 #pragma once
 
+#include "jobs/console.hpp"
 #include "jobs/plan/run_plan.hpp"
-#include "jobs/report/console.hpp"
 
 namespace meshfold::jobs {
 

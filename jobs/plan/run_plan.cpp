@@ -5,17 +5,17 @@
 #include <span>
 #include <utility>
 
-#include "jobs/cv/job_setup.hpp"
-#include "jobs/cv/run_outcome.hpp"
-#include "jobs/cv/startup_facts.hpp"
 #include "jobs/plan/activation_plan.hpp"
 #include "jobs/plan/job_plans.hpp"
 #include "jobs/plan/rank_geometry.hpp"
 #include "jobs/plan/step_shapes.hpp"
 #include "jobs/prepare/lone_dataset.hpp"
+#include "jobs/run/job_setup.hpp"
+#include "jobs/run/run_outcome.hpp"
+#include "jobs/run/startup_facts.hpp"
 #include "jobs/train/trainer.hpp"
-#include "models/model_outline.hpp"
-#include "models/parameter_blocks.hpp"
+#include "models/directory/model_outline.hpp"
+#include "models/gradients/parameter_blocks.hpp"
 
 namespace meshfold::jobs {
 namespace {

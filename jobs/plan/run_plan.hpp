@@ -5,13 +5,13 @@
 #include <vector>
 
 #include "dist/mesh.hpp"
+#include "jobs/config/run_config.hpp"
+#include "jobs/console.hpp"
 #include "jobs/plan/memory_plan.hpp"
 #include "jobs/plan/traffic_plan.hpp"
-#include "jobs/report/console.hpp"
-#include "jobs/run_config.hpp"
 #include "jobs/train/schedule.hpp"
-#include "models/layout_map.hpp"
-#include "models/stage_ranges.hpp"
+#include "models/networks/stage_ranges.hpp"
+#include "models/parameters/layout_map.hpp"
 
 namespace meshfold::jobs {
 

@@ -6,8 +6,8 @@
 
 #include "data/pack.hpp"
 #include "data/step_plan.hpp"
-#include "jobs/cv/job_setup.hpp"
-#include "models/packed_input.hpp"
+#include "jobs/run/job_setup.hpp"
+#include "models/context/packed_input.hpp"
 
 namespace meshfold::jobs {
 namespace {

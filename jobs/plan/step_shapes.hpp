@@ -5,9 +5,9 @@
 #include <span>
 
 #include "data/dataset.hpp"
-#include "jobs/cv/job.hpp"
-#include "jobs/run_config.hpp"
-#include "models/backbone.hpp"
+#include "jobs/config/run_config.hpp"
+#include "jobs/run/job.hpp"
+#include "models/networks/backbone.hpp"
 
 namespace meshfold::jobs {
 

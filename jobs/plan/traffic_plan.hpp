@@ -3,10 +3,10 @@
 #include <cstdint>
 #include <span>
 
+#include "jobs/config/run_config.hpp"
 #include "jobs/plan/rank_geometry.hpp"
 #include "jobs/plan/step_shapes.hpp"
-#include "jobs/run_config.hpp"
-#include "models/parameter_store.hpp"
+#include "models/parameters/parameter_store.hpp"
 
 namespace meshfold::jobs {
 

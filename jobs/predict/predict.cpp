@@ -10,14 +10,15 @@
 #include "dist/mesh.hpp"
 #include "dist/mpi_process_group.hpp"
 #include "jobs/cv/fold_assignment.hpp"
-#include "jobs/cv/job_setup.hpp"
-#include "jobs/cv/startup_facts.hpp"
-#include "jobs/predict/export_job.hpp"
-#include "jobs/predict/finished_jobs.hpp"
-#include "jobs/predict/prediction_table.hpp"
 #include "jobs/prepare/dataset_cache.hpp"
-#include "jobs/train/evaluate.hpp"
-#include "models/model.hpp"
+#include "jobs/results/export_job.hpp"
+#include "jobs/results/finished_jobs.hpp"
+#include "jobs/results/prediction_table.hpp"
+#include "jobs/run/job_setup.hpp"
+#include "jobs/run/startup_facts.hpp"
+#include "jobs/train/predict_rows.hpp"
+#include "models/directory/load_model.hpp"
+#include "models/networks/model.hpp"
 
 namespace meshfold::jobs {
 namespace {

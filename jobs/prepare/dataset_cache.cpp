@@ -8,11 +8,11 @@
 #include <system_error>
 #include <utility>
 
+#include "base/durable_file.hpp"
 #include "data/dataset_writer.hpp"
 #include "data/error.hpp"
 #include "data/pack.hpp"
 #include "dist/agreement.hpp"
-#include "dist/durable_file.hpp"
 #include "dist/mpi_process_group.hpp"
 #include "jobs/error.hpp"
 #include "jobs/prepare/dataset_recipe.hpp"
@@ -88,9 +88,9 @@ void write_parallel(const Preparation& work, const fs::path& temporary, const da
     if (layout.has_groups && work.world.rank() == 0) writer->write_groups(work.recipe->table.group_names());
   });
   dist::agree(work.world, "close " + temporary.string(), [&] { writer->close(); });
-  dist::agree(work.world, "sync " + temporary.string(), [&] { dist::sync_file(temporary); });
+  dist::agree(work.world, "sync " + temporary.string(), [&] { base::sync_file(temporary); });
   dist::agree(work.world, "commit " + work.recipe->file.string(), [&] {
-    if (work.world.rank() == 0) dist::rename_durably(temporary, work.recipe->file);
+    if (work.world.rank() == 0) base::rename_durably(temporary, work.recipe->file);
   });
 }
 

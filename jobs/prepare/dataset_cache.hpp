@@ -5,12 +5,13 @@
 
 #include "data/dataset.hpp"
 #include "dist/communicator.hpp"
-#include "jobs/run_config.hpp"
-#include "jobs/run_environment.hpp"
+#include "jobs/config/run_config.hpp"
+#include "jobs/run/run_environment.hpp"
 
 namespace meshfold::jobs {
 
-/// What a text table is used for: training tables have targets, folds and groups; test tables need only id, texts and features.
+/// What a text table is used for: training tables have targets, folds and groups; test tables need only id, texts and
+/// features.
 enum class TableRole { kTrain, kTest };
 
 /// The tokenized form of a table: found in the cache by content hash (bytes, columns, tokenizer, max length, format

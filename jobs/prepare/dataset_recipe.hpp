@@ -9,10 +9,10 @@
 #include "data/dataset.hpp"
 #include "data/dataset_writer.hpp"
 #include "data/tokenizer.hpp"
+#include "jobs/config/run_config.hpp"
+#include "jobs/console.hpp"
 #include "jobs/prepare/dataset_cache.hpp"
 #include "jobs/prepare/text_table.hpp"
-#include "jobs/report/console.hpp"
-#include "jobs/run_config.hpp"
 
 namespace meshfold::jobs {
 

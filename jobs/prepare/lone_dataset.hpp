@@ -2,9 +2,9 @@
 
 #include <filesystem>
 
+#include "jobs/config/run_config.hpp"
+#include "jobs/console.hpp"
 #include "jobs/prepare/dataset_cache.hpp"
-#include "jobs/report/console.hpp"
-#include "jobs/run_config.hpp"
 
 namespace meshfold::jobs {
 

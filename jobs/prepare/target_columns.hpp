@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "data/table.hpp"
-#include "jobs/run_config.hpp"
+#include "jobs/config/run_config.hpp"
 
 namespace meshfold::jobs {
 

@@ -11,10 +11,10 @@
 #include "data/dataset_writer.hpp"
 #include "data/table.hpp"
 #include "data/tokenizer.hpp"
+#include "jobs/config/run_config.hpp"
 #include "jobs/prepare/dataset_cache.hpp"
 #include "jobs/prepare/target_columns.hpp"
 #include "jobs/prepare/text_views.hpp"
-#include "jobs/run_config.hpp"
 
 namespace meshfold::jobs {
 

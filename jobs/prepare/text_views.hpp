@@ -8,7 +8,7 @@
 
 #include "data/table.hpp"
 #include "data/text_template.hpp"
-#include "jobs/run_config.hpp"
+#include "jobs/config/run_config.hpp"
 
 namespace meshfold::jobs {
 

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <optional>
 
-#include "dist/durable_file.hpp"
+#include "base/durable_file.hpp"
 #include "jobs/report/html.hpp"
 #include "jobs/report/html_report.hpp"
 #include "jobs/report/line_chart.hpp"
@@ -181,7 +181,7 @@ void write_comparison(const std::filesystem::path& file, const std::vector<Compa
                        options.empty() ? html_note("None.") : html_table(header_of("option", runs), options));
   std::string title;
   for (const auto& run : runs) title += (title.empty() ? "" : " against ") + run.name;
-  dist::replace_file(file, html_page(title, body));
+  base::replace_file(file, html_page(title, body));
 }
 
 }  // namespace meshfold::jobs

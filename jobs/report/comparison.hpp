@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "jobs/report/console.hpp"
+#include "jobs/console.hpp"
 #include "jobs/report/run_record.hpp"
 
 namespace meshfold::jobs {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "models/model.hpp"
+#include "models/networks/model.hpp"
 
 namespace meshfold::jobs {
 

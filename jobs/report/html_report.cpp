@@ -4,12 +4,12 @@
 #include <cmath>
 #include <functional>
 
-#include "dist/durable_file.hpp"
+#include "base/durable_file.hpp"
 #include "jobs/report/html.hpp"
 #include "jobs/report/line_chart.hpp"
 #include "jobs/report/prediction_sections.hpp"
 #include "jobs/report/scatter_chart.hpp"
-#include "jobs/report/utc_time.hpp"
+#include "jobs/utc_time.hpp"
 
 namespace meshfold::jobs {
 namespace {
@@ -226,7 +226,7 @@ std::vector<std::pair<double, double>> smoothed(const std::vector<std::pair<doub
 }
 
 void write_html_report(const std::filesystem::path& file, const RunRecord& run) {
-  dist::replace_file(file, Report(run).html());
+  base::replace_file(file, Report(run).html());
 }
 
 }  // namespace meshfold::jobs

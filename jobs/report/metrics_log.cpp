@@ -14,7 +14,7 @@
 #include <string_view>
 
 #include "jobs/error.hpp"
-#include "jobs/report/utc_time.hpp"
+#include "jobs/utc_time.hpp"
 
 namespace meshfold::jobs {
 namespace {

@@ -7,7 +7,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "dist/durable_file.hpp"
+#include "base/durable_file.hpp"
 
 namespace meshfold::jobs {
 namespace {
@@ -84,7 +84,7 @@ void write_notes(const fs::path& run, const RunNotes& notes) {
                      {"facts", to_json(notes.facts)},
                      {"files", to_json(notes.files)},
                      {"lengths", to_json(notes.lengths)}};
-  dist::replace_file(run / kFile, json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+  base::replace_file(run / kFile, json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
 std::optional<RunNotes> read_notes(const fs::path& run) {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "data/dataset.hpp"
-#include "jobs/train/metrics.hpp"
+#include "jobs/scores/metrics.hpp"
 
 namespace meshfold::jobs {
 

@@ -10,8 +10,8 @@
 
 #include "data/csv_table.hpp"
 #include "data/text_template.hpp"
-#include "jobs/cv/job_result.hpp"
 #include "jobs/report/run_status.hpp"
+#include "jobs/results/job_result.hpp"
 
 namespace meshfold::jobs {
 namespace {

@@ -9,7 +9,7 @@
 #include "jobs/report/held_out.hpp"
 #include "jobs/report/metrics_log.hpp"
 #include "jobs/report/run_notes.hpp"
-#include "jobs/train/metrics.hpp"
+#include "jobs/scores/metrics.hpp"
 
 namespace meshfold::jobs {
 

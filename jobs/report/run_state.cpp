@@ -5,8 +5,8 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "dist/durable_file.hpp"
-#include "jobs/report/utc_time.hpp"
+#include "base/durable_file.hpp"
+#include "jobs/utc_time.hpp"
 
 namespace meshfold::jobs {
 namespace {
@@ -25,7 +25,7 @@ void write_state(const fs::path& run, const RunState& state) {
                {"ended", state.ended},     {"exit_code", nullptr},     {"message", state.message},
                {"groups", state.groups}};
   if (!state.ended.empty()) json["exit_code"] = state.exit_code;
-  dist::replace_file(run / kFile, json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+  base::replace_file(run / kFile, json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
 std::optional<RunState> read_state(const fs::path& run) {

@@ -12,10 +12,10 @@
 #include <nlohmann/json.hpp>
 #include <span>
 
-#include "jobs/cv/job_result.hpp"
 #include "jobs/error.hpp"
 #include "jobs/report/metrics_log.hpp"
-#include "jobs/report/utc_time.hpp"
+#include "jobs/results/job_result.hpp"
+#include "jobs/utc_time.hpp"
 
 namespace meshfold::jobs {
 namespace {

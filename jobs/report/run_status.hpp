@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "jobs/report/console.hpp"
+#include "jobs/console.hpp"
 #include "jobs/report/run_state.hpp"
-#include "jobs/train/metrics.hpp"
+#include "jobs/scores/metrics.hpp"
 
 namespace meshfold::jobs {
 

@@ -5,7 +5,7 @@
 #include <cstdio>
 #include <cstring>
 
-#include "dist/durable_file.hpp"
+#include "base/durable_file.hpp"
 #include "jobs/selftest/checks.hpp"
 #include "jobs/selftest/rank_outcomes.hpp"
 #include "jobs/selftest/test_file.hpp"
@@ -25,7 +25,7 @@ json try_directory(const fs::path& directory, const fs::path& file) {
   if (!fs::exists(status)) throw StorageError(directory.string() + ": there is no such directory");
   if (!fs::is_directory(status)) throw StorageError(directory.string() + ": is no directory");
   const TestFile removed(file);
-  dist::write_new_file(file, "x");
+  base::write_new_file(file, "x");
   struct statvfs room {};
   if (statvfs(directory.c_str(), &room) != 0) {
     throw StorageError(directory.string() + ": statvfs failed: " + std::strerror(errno));

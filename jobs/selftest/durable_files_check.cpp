@@ -4,7 +4,7 @@
 #include <sstream>
 #include <thread>
 
-#include "dist/durable_file.hpp"
+#include "base/durable_file.hpp"
 #include "jobs/selftest/checks.hpp"
 #include "jobs/selftest/rank_outcomes.hpp"
 #include "jobs/selftest/test_file.hpp"
@@ -51,7 +51,7 @@ json wait_for(const fs::path& file, const std::string& wanted, const std::string
 
 json timed_replace(const fs::path& file, const std::string& contents) {
   const double start = steady_seconds();
-  dist::replace_file(file, contents);
+  base::replace_file(file, contents);
   return steady_seconds() - start;
 }
 

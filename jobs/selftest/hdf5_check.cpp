@@ -2,9 +2,9 @@
 #include <cstdio>
 #include <optional>
 
+#include "base/durable_file.hpp"
 #include "data/dataset.hpp"
 #include "data/dataset_writer.hpp"
-#include "dist/durable_file.hpp"
 #include "jobs/prepare/mpi_file_access.hpp"
 #include "jobs/selftest/checks.hpp"
 #include "jobs/selftest/rank_outcomes.hpp"
@@ -106,7 +106,7 @@ Finding check_hdf5(const Context& context) {
                                }) &&
                           step("write its part of the file", [&] { writer->write(part); }) &&
                           step("close the file", [&] { writer->close(); }) &&
-                          step("sync the file", [&] { dist::sync_file(file); });
+                          step("sync the file", [&] { base::sync_file(file); });
   const double seconds = steady_seconds() - start;
   if (!is_written || !step("read what its neighbour wrote", [&] { read_back(file, (rank + 1) % size); }))
     return *failed;

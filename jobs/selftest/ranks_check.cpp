@@ -10,7 +10,7 @@
 #include "data/mapped_file.hpp"
 #include "jobs/selftest/checks.hpp"
 #include "jobs/selftest/rank_outcomes.hpp"
-#include "models/ops/instruction_set.hpp"
+#include "models/ops/kernels/matmul.hpp"
 
 namespace meshfold::jobs::selftest {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "jobs/report/console.hpp"
+#include "jobs/console.hpp"
 
 namespace meshfold::jobs::selftest {
 namespace {

@@ -4,8 +4,8 @@
 #include <functional>
 #include <vector>
 
-#include "jobs/run_config.hpp"
-#include "jobs/run_environment.hpp"
+#include "jobs/config/run_config.hpp"
+#include "jobs/run/run_environment.hpp"
 #include "jobs/selftest/checks.hpp"
 #include "jobs/selftest/report.hpp"
 

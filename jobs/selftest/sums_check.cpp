@@ -5,7 +5,7 @@
 #include <bit>
 #include <cstdio>
 
-#include "dist/philox.hpp"
+#include "base/philox.hpp"
 #include "dist/reduction_tree.hpp"
 #include "dist/row_shards.hpp"
 #include "jobs/selftest/checks.hpp"
@@ -25,7 +25,7 @@ at::Tensor values_of(int rank, std::int64_t count) {
   auto* const out = values.data_ptr<float>();
   for (std::int64_t i = 0; i < count; ++i) {
     const auto draws =
-        dist::philox4x32_10({static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(rank), 0, 0}, {7, 7});
+        base::philox4x32_10({static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(rank), 0, 0}, {7, 7});
     const float fraction = static_cast<float>(draws[0] >> 8) / static_cast<float>(1U << 23) - 1.0F;
     out[i] = fraction * static_cast<float>(1U << (draws[1] % 12));
   }

@@ -10,8 +10,8 @@
 #include <cstdint>
 #include <utility>
 
-#include "models/ops/back_end.hpp"
-#include "models/zero_pages.hpp"
+#include "models/context/back_end.hpp"
+#include "models/gradients/zero_pages.hpp"
 
 namespace meshfold::jobs {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <optional>
 
-#include "jobs/train/metric_kinds.hpp"
+#include "jobs/scores/metric_kinds.hpp"
 
 namespace meshfold::jobs {
 

@@ -4,7 +4,7 @@
 #include <span>
 
 #include "data/dataset.hpp"
-#include "models/model.hpp"
+#include "models/networks/model.hpp"
 
 namespace meshfold::jobs {
 

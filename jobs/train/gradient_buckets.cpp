@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <span>
 
-#include "models/parameter_blocks.hpp"
+#include "models/gradients/parameter_blocks.hpp"
 
 namespace meshfold::jobs {
 namespace {

@@ -10,7 +10,7 @@
 #include "dist/mesh.hpp"
 #include "jobs/train/gradient_buckets.hpp"
 #include "jobs/train/optimizer.hpp"
-#include "models/parameter_blocks.hpp"
+#include "models/gradients/parameter_blocks.hpp"
 
 namespace meshfold::jobs {
 

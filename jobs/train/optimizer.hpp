@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "models/flat_gradient.hpp"
-#include "models/parameter_store.hpp"
+#include "models/gradients/flat_gradient.hpp"
+#include "models/parameters/parameter_store.hpp"
 
 namespace meshfold::jobs {
 

@@ -3,7 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "data/pack.hpp"
-#include "models/packed_input.hpp"
+#include "models/context/packed_input.hpp"
 
 namespace meshfold::jobs {
 

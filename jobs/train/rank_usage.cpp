@@ -6,7 +6,7 @@
 #include <type_traits>
 
 #include "jobs/process_memory.hpp"
-#include "models/tensor_memory.hpp"
+#include "models/gradients/tensor_memory.hpp"
 
 namespace meshfold::jobs {
 

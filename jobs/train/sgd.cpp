@@ -2,7 +2,7 @@
 
 #include <ATen/ATen.h>
 
-#include "models/ops/back_end.hpp"
+#include "models/context/back_end.hpp"
 
 namespace meshfold::jobs {
 

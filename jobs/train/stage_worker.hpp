@@ -11,9 +11,9 @@
 #include "data/dataset.hpp"
 #include "data/pack.hpp"
 #include "jobs/train/pipeline_runner.hpp"
-#include "models/gradient_accumulator.hpp"
-#include "models/model.hpp"
-#include "models/pipeline_stage.hpp"
+#include "models/gradients/gradient_accumulator.hpp"
+#include "models/networks/model.hpp"
+#include "models/networks/pipeline_stage.hpp"
 
 namespace meshfold::jobs {
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "jobs/train/metrics.hpp"
+#include "jobs/scores/metrics.hpp"
 #include "jobs/train/rank_usage.hpp"
 
 namespace meshfold::jobs {

@@ -10,8 +10,8 @@
 
 #include "dist/agreement.hpp"
 #include "jobs/error.hpp"
-#include "jobs/train/evaluate.hpp"
 #include "jobs/train/pack_input.hpp"
+#include "jobs/train/predict_rows.hpp"
 
 namespace meshfold::jobs {
 

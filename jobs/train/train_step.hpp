@@ -9,13 +9,13 @@
 #include "data/dataset.hpp"
 #include "data/pack.hpp"
 #include "dist/mesh.hpp"
-#include "jobs/run_config.hpp"
+#include "jobs/config/run_config.hpp"
 #include "jobs/train/gradient_exchange.hpp"
 #include "jobs/train/optimizer.hpp"
 #include "jobs/train/stage_worker.hpp"
-#include "models/gradient_accumulator.hpp"
-#include "models/loss.hpp"
-#include "models/model.hpp"
+#include "models/gradients/gradient_accumulator.hpp"
+#include "models/losses/loss.hpp"
+#include "models/networks/model.hpp"
 
 namespace meshfold::jobs {
 

@@ -8,9 +8,9 @@
 
 #include "data/dataset.hpp"
 #include "dist/mesh.hpp"
-#include "jobs/run_config.hpp"
+#include "jobs/config/run_config.hpp"
 #include "jobs/train/train_listener.hpp"
-#include "models/model.hpp"
+#include "models/networks/model.hpp"
 
 namespace meshfold::jobs {
 

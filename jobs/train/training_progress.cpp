@@ -6,7 +6,7 @@
 #include <cstdio>
 
 #include "jobs/error.hpp"
-#include "jobs/train/scores_json.hpp"
+#include "jobs/scores/scores_json.hpp"
 
 namespace meshfold::jobs {
 namespace {

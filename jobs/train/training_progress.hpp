@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "jobs/scores/metrics.hpp"
 #include "jobs/train/early_stopping.hpp"
-#include "jobs/train/metrics.hpp"
 #include "jobs/train/plateau_decay.hpp"
 
 namespace meshfold::jobs {

@@ -3,7 +3,7 @@
 #include <memory>
 
 #include "models/ops/autograd.hpp"
-#include "models/ops/layer_norm.hpp"
+#include "models/ops/kernels/layer_norm.hpp"
 #include "models/ops/ops.hpp"
 
 namespace meshfold::models::ops {

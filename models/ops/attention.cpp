@@ -13,16 +13,16 @@
 #include <string>
 #include <type_traits>
 
-#include "models/ops/aligned_buffer.hpp"
+#include "base/instruction_set.hpp"
+#include "models/context/back_end.hpp"
+#include "models/context/dropout.hpp"
 #include "models/ops/aten/attention.hpp"
 #include "models/ops/autograd.hpp"
-#include "models/ops/back_end.hpp"
-#include "models/ops/dropout.hpp"
-#include "models/ops/instruction_set.hpp"
-#include "models/ops/matmul.hpp"
-#include "models/ops/relative_slots.hpp"
-#include "models/ops/small_products_bf16.hpp"
-#include "models/ops/softmax_rows.hpp"
+#include "models/ops/kernels/aligned_buffer.hpp"
+#include "models/ops/kernels/matmul.hpp"
+#include "models/ops/kernels/small_products_bf16.hpp"
+#include "models/ops/kernels/softmax_rows.hpp"
+#include "models/ops/problems/relative_slots.hpp"
 
 namespace meshfold::models::ops {
 namespace {
@@ -202,7 +202,7 @@ HeadRows<T> some(HeadRows<T> rows, std::int64_t first, std::int64_t count) {
 /// Whether products of a head's rows take them as bf16.
 template <typename T>
 bool multiplies_rows(const Shape& shape) {
-  return std::is_same_v<T, at::BFloat16> && has_avx512_bf16() && shape.head_width % 2 == 0;
+  return std::is_same_v<T, at::BFloat16> && base::has_avx512_bf16() && shape.head_width % 2 == 0;
 }
 
 /// The right operand of products rows x columns^T over a head's width: what all queries of a task meet.
@@ -218,7 +218,7 @@ class Columns {
         return;
       }
     }
-    run_kernel<GatherTransposedKernel>(rows, task.stride, transposed);
+    base::run_kernel<GatherTransposedKernel>(rows, task.stride, transposed);
   }
 
   /// c [count, P] = scale x the rows first .. times the columns. `gathered` [L, D] holds the same rows in fp32, scaled;
@@ -265,19 +265,19 @@ void forward_typed(const at::Tensor& qkv, const Shape& shape, const Dropout& dro
     float *q = scratch.matrix(0), *v = scratch.matrix(2), *o = scratch.matrix(3), *scores = scratch.strip(0);
     const std::int64_t L = task.length, P = task.stride, D = shape.padded_head_width();
     const HeadRows<const T> queries = head_rows(source, shape, task, 0, 3);
-    if (!rows_as_they_are) run_kernel<GatherKernel>(queries, shape.scale, q);
+    if (!rows_as_they_are) base::run_kernel<GatherKernel>(queries, shape.scale, q);
     const Columns<T> keys(head_rows(source, shape, task, 1, 3), task, shape, scratch.panels(0), scratch.matrix(1));
-    run_kernel<GatherKernel>(head_rows(source, shape, task, 2, 3), 1.0F, v);
+    base::run_kernel<GatherKernel>(head_rows(source, shape, task, 2, 3), 1.0F, v);
     float* statistics = log_sum_exp ? log_sum_exp + task.head * shape.tokens + task.first : nullptr;
     for (std::int64_t first = 0; first < L; first += kStripQueries) {
       const std::int64_t count = std::min(kStripQueries, L - first);
       keys.multiply(queries, q, shape.scale, first, count, scores);
       const Strip strip{scores, draw(dropout, task, first, count, scratch.strip(1)), count, L, P};
       float* const of_strip = statistics ? statistics + first : nullptr;
-      run_kernel<SoftmaxKernel>(strip, of_strip);
+      base::run_kernel<SoftmaxKernel>(strip, of_strip);
       multiply_small(Transpose::kNo, Transpose::kNo, count, D, L, 1.0F, scores, P, v, D, o + first * D, D);
     }
-    run_kernel<ScatterKernel>(static_cast<const float*>(o), 1.0F, head_rows(output, shape, task, 0, 1));
+    base::run_kernel<ScatterKernel>(static_cast<const float*>(o), 1.0F, head_rows(output, shape, task, 0, 1));
   });
 }
 
@@ -295,9 +295,9 @@ void backward_typed(const at::Tensor& dy, const at::Tensor& qkv, const at::Tenso
     const std::int64_t L = task.length, P = task.stride, D = shape.padded_head_width();
     const HeadRows<const T> queries = head_rows(source, shape, task, 0, 3),
                             output_rows = head_rows(output_gradient, shape, task, 0, 1);
-    run_kernel<GatherKernel>(queries, shape.scale, q);
-    run_kernel<GatherKernel>(head_rows(source, shape, task, 1, 3), 1.0F, k);
-    run_kernel<GatherKernel>(output_rows, 1.0F, go);
+    base::run_kernel<GatherKernel>(queries, shape.scale, q);
+    base::run_kernel<GatherKernel>(head_rows(source, shape, task, 1, 3), 1.0F, k);
+    base::run_kernel<GatherKernel>(output_rows, 1.0F, go);
     const Columns<T> keys(head_rows(source, shape, task, 1, 3), task, shape, scratch.panels(0), scratch.matrix(2));
     const Columns<T> values(head_rows(source, shape, task, 2, 3), task, shape, scratch.panels(1), scratch.matrix(3));
     const float* const statistics = all_statistics + task.head * shape.tokens + task.first;
@@ -308,19 +308,19 @@ void backward_typed(const at::Tensor& dy, const at::Tensor& qkv, const at::Tenso
       keys.multiply(queries, q, shape.scale, first, count, scores);
       values.multiply(output_rows, go, 1.0F, first, count, gs);
       const Strip strip{scores, draw(dropout, task, first, count, weights), count, L, P};
-      run_kernel<SoftmaxGradientKernel>(strip, statistics + first, gs, weights);
+      base::run_kernel<SoftmaxGradientKernel>(strip, statistics + first, gs, weights);
       multiply_or_add(Transpose::kYes, Transpose::kNo, L, D, count, 1.0F, weights, P, go_strip, D, gv, D);
       multiply_small(Transpose::kNo, Transpose::kNo, count, D, L, 1.0F, gs, P, k, D, gq + first * D, D);
       multiply_or_add(Transpose::kYes, Transpose::kNo, L, D, count, 1.0F, gs, P, q_strip, D, gk, D);
     }
     // q was scaled when it was gathered, so gk is complete.
-    run_kernel<ScatterKernel>(static_cast<const float*>(gq), shape.scale, head_rows(target, shape, task, 0, 3));
-    run_kernel<ScatterKernel>(static_cast<const float*>(gk), 1.0F, head_rows(target, shape, task, 1, 3));
-    run_kernel<ScatterKernel>(static_cast<const float*>(gv), 1.0F, head_rows(target, shape, task, 2, 3));
+    base::run_kernel<ScatterKernel>(static_cast<const float*>(gq), shape.scale, head_rows(target, shape, task, 0, 3));
+    base::run_kernel<ScatterKernel>(static_cast<const float*>(gk), 1.0F, head_rows(target, shape, task, 1, 3));
+    base::run_kernel<ScatterKernel>(static_cast<const float*>(gv), 1.0F, head_rows(target, shape, task, 2, 3));
   });
 }
 
-aten::AttentionProblem problem_of(const at::Tensor& qkv, const Shape& shape, const Dropout& dropout,
+AttentionProblem problem_of(const at::Tensor& qkv, const Shape& shape, const Dropout& dropout,
                                   const PackedInput& input) {
   return {.query = qkv.narrow(1, 0, shape.width),
           .key_value = qkv.narrow(1, shape.width, 2 * shape.width),
@@ -339,7 +339,7 @@ aten::AttentionProblem problem_of(const at::Tensor& qkv, const Shape& shape, con
 AttentionResult attention_forward(const at::Tensor& qkv, std::int64_t num_heads, const DropoutSite& site,
                                   const PackedInput& input, const ForwardContext& context) {
   const Shape shape = shape_of(qkv, num_heads);
-  const Dropout dropout(dist::DrawPurpose::kAttentionDropout, site, context);
+  const Dropout dropout(base::DrawPurpose::kAttentionDropout, site, context);
   if (back_end_of(qkv) == BackEnd::kAten) return aten::attention_forward(problem_of(qkv, shape, dropout, input));
   AttentionResult result{at::empty({shape.tokens, shape.width}, qkv.options()), {}};
   if (context.mode == Mode::kTraining) {
@@ -357,7 +357,7 @@ at::Tensor attention_backward(const at::Tensor& output_gradient, const at::Tenso
                               std::int64_t num_heads, const DropoutSite& site, const PackedInput& input,
                               const ForwardContext& context) {
   const Shape shape = shape_of(qkv, num_heads);
-  const Dropout dropout(dist::DrawPurpose::kAttentionDropout, site, context);
+  const Dropout dropout(base::DrawPurpose::kAttentionDropout, site, context);
   const at::Tensor dy = output_gradient.contiguous();
   if (back_end_of(qkv) == BackEnd::kAten) {
     return aten::attention_backward(problem_of(qkv, shape, dropout, input), dy, log_sum_exp).query_key_value();

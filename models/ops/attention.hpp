@@ -3,16 +3,12 @@
 #include <ATen/core/Tensor.h>
 
 #include "models/ops/ops.hpp"
+#include "models/ops/problems/attention.hpp"
 
 /// The kernel pair behind attention(): one task for each input and head, each single-threaded, so bits do not depend on
 /// the number of threads. A task holds the scores of its input and head, [length, length], and nothing else grows with
 /// length squared.
 namespace meshfold::models::ops {
-
-struct AttentionResult {
-  at::Tensor output;       ///< [tokens, width], type of qkv
-  at::Tensor log_sum_exp;  ///< fp32 [heads, tokens], kept for backward; in host memory undefined outside of training
-};
 
 AttentionResult attention_forward(const at::Tensor& qkv, std::int64_t num_heads, const DropoutSite& site,
                                   const PackedInput& input, const ForwardContext& context);

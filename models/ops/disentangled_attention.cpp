@@ -12,12 +12,12 @@
 #include <string>
 #include <type_traits>
 
+#include "base/instruction_set.hpp"
+#include "models/context/back_end.hpp"
 #include "models/ops/aten/attention.hpp"
 #include "models/ops/autograd.hpp"
-#include "models/ops/back_end.hpp"
-#include "models/ops/disentangled_head.hpp"
-#include "models/ops/head_rows.hpp"
-#include "models/ops/instruction_set.hpp"
+#include "models/ops/kernels/disentangled_head.hpp"
+#include "models/ops/kernels/head_rows.hpp"
 
 namespace meshfold::models::ops {
 namespace {
@@ -155,7 +155,7 @@ class Walk {
                            const T* output_gradient) const {
     if constexpr (std::is_same_v<T, at::BFloat16>) {
       const std::int64_t W = sizes_.width, column = problem.head * sizes_.head_width;
-      if (!has_avx512_bf16() || sizes_.head_width % 2 != 0) return problem;
+      if (!base::has_avx512_bf16() || sizes_.head_width % 2 != 0) return problem;
       const kernels::Bf16Rows rows{qkv + first * 3 * W + column, 3 * W};
       problem.sources = {.query = rows,
                          .key = {rows.data + W, rows.stride},
@@ -286,7 +286,7 @@ struct Call {
   PackedInput input;
   ForwardContext context;
 
-  Dropout dropout() const { return {dist::DrawPurpose::kAttentionDropout, site, context}; }
+  Dropout dropout() const { return {base::DrawPurpose::kAttentionDropout, site, context}; }
 };
 
 AttentionResult host_forward(const Call& call) {
@@ -308,7 +308,7 @@ template <typename Use>
 auto with_problem(const Call& call, const Use& use) {
   const Dropout dropout = call.dropout();
   std::optional<RelativeSlots> slots;
-  aten::AttentionProblem problem;
+  AttentionProblem problem;
   problem.query = call.qkv.narrow(1, 0, call.sizes.width);
   problem.key_value = call.qkv.narrow(1, call.sizes.width, 2 * call.sizes.width);
   problem.num_heads = call.sizes.num_heads;
@@ -327,8 +327,8 @@ auto with_problem(const Call& call, const Use& use) {
 }
 
 InputGradients aten_backward(const Call& call, const at::Tensor& dy, const at::Tensor& log_sum_exp) {
-  return with_problem(call, [&](const aten::AttentionProblem& problem) {
-    const aten::AttentionGradients gradients = aten::attention_backward(problem, dy, log_sum_exp);
+  return with_problem(call, [&](const AttentionProblem& problem) {
+    const AttentionGradients gradients = aten::attention_backward(problem, dy, log_sum_exp);
     const at::Tensor positions = gradients.positions();
     return InputGradients{gradients.query_key_value(),
                           positions.defined() ? positions.to(call.qkv.scalar_type()) : positions};

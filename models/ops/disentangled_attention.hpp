@@ -3,7 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "models/ops/ops.hpp"
-#include "models/ops/relative_slots.hpp"
+#include "models/ops/problems/relative_slots.hpp"
 
 /// DeBERTa's attention (He et al., 2020) as transformers 5 computes it: the score of a query and a key of one input is
 ///   (query . key + query . position_key[slot] + key . position_query[slot]) / sqrt(head width * num_terms),

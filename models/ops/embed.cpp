@@ -5,12 +5,12 @@
 #include <stdexcept>
 #include <string>
 
+#include "models/context/back_end.hpp"
+#include "models/context/token_rows.hpp"
 #include "models/ops/autograd.hpp"
-#include "models/ops/back_end.hpp"
-#include "models/ops/chunks.hpp"
+#include "models/ops/kernels/chunks.hpp"
 #include "models/ops/ops.hpp"
 #include "models/ops/tensor_parallel.hpp"
-#include "models/token_rows.hpp"
 
 namespace meshfold::models::ops {
 namespace {

@@ -10,10 +10,10 @@
 #include <stdexcept>
 #include <string>
 
+#include "models/context/back_end.hpp"
 #include "models/ops/aten/attention.hpp"
 #include "models/ops/autograd.hpp"
-#include "models/ops/back_end.hpp"
-#include "models/ops/first_row_kernels.hpp"
+#include "models/ops/kernels/first_row_kernels.hpp"
 
 namespace meshfold::models::ops {
 namespace {
@@ -33,7 +33,7 @@ struct Call {
   float scale() const {
     return static_cast<float>(1.0 / std::sqrt(static_cast<double>(head_width() * config.num_terms)));
   }
-  Dropout dropout() const { return {dist::DrawPurpose::kAttentionDropout, site, context}; }
+  Dropout dropout() const { return {base::DrawPurpose::kAttentionDropout, site, context}; }
   std::optional<RelativeSlots> slots() const {
     if (!positions.defined()) return {};
     return RelativeSlots(config.buckets, longest_input(input));
@@ -152,7 +152,7 @@ template <typename Use>
 auto with_problem(const Call& call, const Use& use) {
   const Dropout dropout = call.dropout();
   const std::optional<RelativeSlots> slots = call.slots();
-  aten::AttentionProblem problem;
+  AttentionProblem problem;
   problem.query = call.query;
   problem.key_value = call.key_value;
   problem.queries = Rows::kFirst;
@@ -170,8 +170,8 @@ auto with_problem(const Call& call, const Use& use) {
 }
 
 InputGradients aten_backward(const Call& call, const at::Tensor& dy, const at::Tensor& log_sum_exp) {
-  return with_problem(call, [&](const aten::AttentionProblem& problem) {
-    const aten::AttentionGradients gradients = aten::attention_backward(problem, dy, log_sum_exp);
+  return with_problem(call, [&](const AttentionProblem& problem) {
+    const AttentionGradients gradients = aten::attention_backward(problem, dy, log_sum_exp);
     const at::Tensor positions = gradients.positions();
     return InputGradients{gradients.query, gradients.key_value,
                           positions.defined() ? positions.to(call.query.scalar_type()) : positions};

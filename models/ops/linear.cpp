@@ -1,9 +1,9 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
-#include "models/ops/activation.hpp"
 #include "models/ops/autograd.hpp"
-#include "models/ops/matmul.hpp"
+#include "models/ops/kernels/activation.hpp"
+#include "models/ops/kernels/matmul.hpp"
 #include "models/ops/ops.hpp"
 
 namespace meshfold::models::ops {

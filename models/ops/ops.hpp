@@ -6,8 +6,10 @@
 #include <span>
 #include <vector>
 
-#include "models/forward_context.hpp"
-#include "models/packed_input.hpp"
+#include "models/context/dropout.hpp"
+#include "models/context/forward_context.hpp"
+#include "models/context/packed_input.hpp"
+#include "models/ops/problems/activation.hpp"
 
 /// The blocks that models are made of. On a tensor axis the blocks between matrix products (norms, embeddings) see this
 /// rank's rows of tokens only (token_rows.hpp); tensor_parallel.hpp has the products. Each is one autograd function
@@ -15,15 +17,6 @@
 /// In fp32 runs everything is fp32; in bf16 runs block inputs and outputs of matrix products are bf16 while the
 /// residual stream, norms and softmax are fp32. Each block has a twin in plain ops in reference.hpp.
 namespace meshfold::models::ops {
-
-/// Which draws a dropout uses; probability 0 or evaluation mode: none.
-struct DropoutSite {
-  double probability = 0.0;
-  std::uint16_t site = 0;
-  std::int64_t first_head = 0;  ///< attention: the number, in the whole model, of the first head of the call
-};
-
-enum class Activation { kNone, kGelu /* erf */, kGeluTanh, kTanh, kRelu };
 
 /// activation(x W^T + b). x [T, in] in the compute type or fp32 (cast once); result [T, out] in the compute type. The
 /// bias may be undefined: there is none.

@@ -4,9 +4,9 @@
 #include <memory>
 #include <stdexcept>
 
+#include "models/context/back_end.hpp"
+#include "models/context/dropout.hpp"
 #include "models/ops/autograd.hpp"
-#include "models/ops/back_end.hpp"
-#include "models/ops/dropout.hpp"
 #include "models/ops/ops.hpp"
 
 namespace meshfold::models::ops {

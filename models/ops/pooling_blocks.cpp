@@ -7,11 +7,11 @@
 #include <memory>
 #include <stdexcept>
 
-#include "models/ops/activation.hpp"
+#include "models/context/back_end.hpp"
+#include "models/context/dropout.hpp"
 #include "models/ops/autograd.hpp"
-#include "models/ops/back_end.hpp"
-#include "models/ops/dropout.hpp"
-#include "models/ops/layer_norm.hpp"
+#include "models/ops/kernels/activation.hpp"
+#include "models/ops/kernels/layer_norm.hpp"
 
 namespace meshfold::models::ops {
 namespace {

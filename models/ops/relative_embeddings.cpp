@@ -5,9 +5,9 @@
 
 #include <memory>
 
+#include "models/context/dropout.hpp"
 #include "models/ops/autograd.hpp"
-#include "models/ops/dropout.hpp"
-#include "models/ops/layer_norm.hpp"
+#include "models/ops/kernels/layer_norm.hpp"
 
 namespace meshfold::models::ops {
 namespace {

@@ -7,10 +7,10 @@
 #include <utility>
 
 #include "dist/process_group.hpp"
-#include "models/ops/activation.hpp"
+#include "models/context/token_rows.hpp"
 #include "models/ops/autograd.hpp"
-#include "models/ops/matmul.hpp"
-#include "models/token_rows.hpp"
+#include "models/ops/kernels/activation.hpp"
+#include "models/ops/kernels/matmul.hpp"
 
 namespace meshfold::models::ops {
 namespace {

@@ -7,7 +7,7 @@
 #include <set>
 #include <stdexcept>
 
-#include "dist/philox.hpp"
+#include "base/philox.hpp"
 
 namespace meshfold::data {
 namespace {
@@ -73,9 +73,9 @@ TEST(StepPlan, DoesNotDependOnTheOrderInWhichRowsAreGiven) {
 
 TEST(StepPlan, SortsByTheDocumentedDraw) {
   const auto rows = rows_from(5, 50);
-  const auto key = dist::make_philox_key(3, dist::DrawPurpose::kEpochOrder, 0, 0);
+  const auto key = base::make_philox_key(3, base::DrawPurpose::kEpochOrder, 0, 0);
   const auto draw = [&](std::uint32_t row) {
-    const auto words = dist::philox4x32_10({4, row, 0, 0}, key);
+    const auto words = base::philox4x32_10({4, row, 0, 0}, key);
     return std::pair(words[0], words[1]);
   };
 

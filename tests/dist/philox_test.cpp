@@ -1,4 +1,4 @@
-#include "dist/philox.hpp"
+#include "base/philox.hpp"
 
 #include <gtest/gtest.h>
 

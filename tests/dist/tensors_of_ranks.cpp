@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "dist/philox.hpp"
+#include "base/philox.hpp"
 #include "dist/row_shards.hpp"
 
 namespace meshfold::tests {
@@ -16,7 +16,7 @@ at::Tensor values_of(int rank, std::int64_t size, at::ScalarType type) {
   const std::uint32_t magnitudes = type == at::kDouble ? 60 : 20;  // beyond the mantissa of the type
   for (std::int64_t i = 0; i < size; ++i) {
     const auto draws =
-        dist::philox4x32_10({static_cast<std::uint32_t>(i), 0, 0, 0}, {static_cast<std::uint32_t>(rank), 9});
+        base::philox4x32_10({static_cast<std::uint32_t>(i), 0, 0, 0}, {static_cast<std::uint32_t>(rank), 9});
     const double magnitude =
         at::isIntegralType(type, false) ? 1.0 : std::ldexp(1.0, static_cast<int>(draws[1] % magnitudes));
     out[i] = (static_cast<double>(draws[0] >> 8) - double{1 << 23}) * magnitude;

@@ -12,7 +12,7 @@
 #include "jobs/checkpoint/sha256.hpp"
 #include "jobs/checkpoint/store.hpp"
 #include "jobs/error.hpp"
-#include "models/safetensors.hpp"
+#include "models/files/safetensors.hpp"
 #include "tests/jobs/toy_problem.hpp"
 
 namespace meshfold::jobs::checkpoint {

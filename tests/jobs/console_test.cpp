@@ -1,4 +1,4 @@
-#include "jobs/report/console.hpp"
+#include "jobs/console.hpp"
 
 #include <gtest/gtest.h>
 #include <unistd.h>

@@ -9,8 +9,8 @@
 
 #include "dist/communicator.hpp"
 #include "dist/mpi_process_group.hpp"
-#include "jobs/cv/idle_wait.hpp"
-#include "jobs/cv/run_outcome.hpp"
+#include "jobs/run/idle_wait.hpp"
+#include "jobs/run/run_outcome.hpp"
 #include "tests/rank_environment.hpp"
 
 namespace meshfold::jobs {

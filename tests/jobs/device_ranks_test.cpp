@@ -1,4 +1,4 @@
-#include "jobs/device.hpp"
+#include "jobs/run/device.hpp"
 
 #include <gtest/gtest.h>
 

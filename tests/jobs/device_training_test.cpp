@@ -12,10 +12,10 @@
 #include <utility>
 #include <vector>
 
-#include "jobs/train/evaluate.hpp"
 #include "jobs/train/pack_input.hpp"
+#include "jobs/train/predict_rows.hpp"
 #include "jobs/train/train_step.hpp"
-#include "models/ops/back_end.hpp"
+#include "models/context/back_end.hpp"
 #include "tests/jobs/toy_encoder.hpp"
 
 namespace meshfold::jobs {

@@ -10,7 +10,7 @@
 
 #include "jobs/train/pack_input.hpp"
 #include "jobs/train/stage_worker.hpp"
-#include "models/layer_rates.hpp"
+#include "models/parameters/layer_rates.hpp"
 #include "tests/jobs/toy_encoder.hpp"
 
 namespace meshfold::jobs {

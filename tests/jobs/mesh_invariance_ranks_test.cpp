@@ -14,7 +14,7 @@
 
 #include "jobs/checkpoint/box.hpp"
 #include "jobs/checkpoint/store.hpp"
-#include "jobs/train/evaluate.hpp"
+#include "jobs/train/predict_rows.hpp"
 #include "jobs/train/state_pieces.hpp"
 #include "jobs/train/train_step.hpp"
 #include "tests/jobs/toy_encoder.hpp"

@@ -1,4 +1,4 @@
-#include "jobs/train/metrics.hpp"
+#include "jobs/scores/metrics.hpp"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "jobs/train/metric_kinds.hpp"
-#include "jobs/train/scores_json.hpp"
+#include "jobs/scores/metric_kinds.hpp"
+#include "jobs/scores/scores_json.hpp"
 #include "tests/jobs/reference.hpp"
 
 namespace meshfold::jobs {

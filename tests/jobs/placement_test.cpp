@@ -1,4 +1,4 @@
-#include "jobs/cv/placement.hpp"
+#include "jobs/run/placement.hpp"
 
 #include <gtest/gtest.h>
 

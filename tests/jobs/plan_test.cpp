@@ -11,12 +11,13 @@
 #include <utility>
 #include <vector>
 
-#include "jobs/cv/job_setup.hpp"
 #include "jobs/error.hpp"
 #include "jobs/plan/run_plan.hpp"
+#include "jobs/run/job_setup.hpp"
 #include "jobs/train/gradient_buckets.hpp"
+#include "models/directory/load_model.hpp"
 #include "models/error.hpp"
-#include "models/model.hpp"
+#include "models/networks/model.hpp"
 
 namespace meshfold::jobs {
 namespace {

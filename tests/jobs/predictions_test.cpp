@@ -1,4 +1,4 @@
-#include "jobs/predict/prediction_table.hpp"
+#include "jobs/results/prediction_table.hpp"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "jobs/run_directory.hpp"
+#include "jobs/config/run_directory.hpp"
 
 #include <gtest/gtest.h>
 #include <unistd.h>

@@ -8,7 +8,7 @@
 
 #include "jobs/error.hpp"
 #include "jobs/report/metrics_log.hpp"
-#include "jobs/report/utc_time.hpp"
+#include "jobs/utc_time.hpp"
 
 namespace meshfold::jobs {
 namespace {

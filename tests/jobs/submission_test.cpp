@@ -1,4 +1,4 @@
-#include "jobs/cv/submission.hpp"
+#include "jobs/results/submission.hpp"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>

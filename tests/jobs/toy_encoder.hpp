@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "dist/mesh.hpp"
-#include "models/bert.hpp"
-#include "models/deberta.hpp"
-#include "models/sequence_model.hpp"
+#include "models/networks/bert.hpp"
+#include "models/networks/deberta.hpp"
+#include "models/networks/sequence_model.hpp"
 #include "tests/jobs/toy_problem.hpp"
 
 namespace meshfold::tests {

@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include "dist/philox.hpp"
-#include "models/model.hpp"
+#include "base/philox.hpp"
+#include "models/networks/model.hpp"
 
 namespace meshfold::tests {
 
@@ -22,7 +22,7 @@ class ToyModel final : public models::Model {
   static constexpr std::int64_t kVocabulary = 50, kEmbedding = 12, kHidden = 16;
 
   ToyModel(std::uint32_t seed, std::int64_t num_targets, double dropout)
-      : dropout_(dist::make_dropout_threshold(dropout)) {
+      : dropout_(base::make_dropout_threshold(dropout)) {
     for (std::int64_t target = 0; target < num_targets; ++target) head_.labels.push_back("t" + std::to_string(target));
     add("embeddings.weight", {kVocabulary, kEmbedding}, models::Decay::kYes);
     add("hidden.weight", {kHidden, kEmbedding}, models::Decay::kYes);
@@ -81,15 +81,15 @@ class ToyModel final : public models::Model {
   }
 
   at::Tensor dropout_mask(const models::PackedInput& input, const models::DrawContext& draws) const {
-    const dist::PhiloxKey key =
-        dist::make_philox_key(draws.seed, dist::DrawPurpose::kHiddenDropout, draws.pass, /*site=*/0);
+    const base::PhiloxKey key =
+        base::make_philox_key(draws.seed, base::DrawPurpose::kHiddenDropout, draws.pass, /*site=*/0);
     at::Tensor mask = at::empty({input.num_inputs(), kHidden}, at::kFloat);
     auto values = mask.accessor<float, 2>();
     for (std::int64_t i = 0; i < input.num_inputs(); ++i) {
       for (std::int64_t column = 0; column < kHidden; ++column) {
         const std::uint32_t row = input.philox_rows[static_cast<std::size_t>(i)];
-        const auto words = dist::philox4x32_10({draws.step, row, 0, static_cast<std::uint32_t>(column / 8)}, key);
-        const bool dropped = dist::draw16(words, static_cast<int>(column % 8)) < dropout_.threshold;
+        const auto words = base::philox4x32_10({draws.step, row, 0, static_cast<std::uint32_t>(column / 8)}, key);
+        const bool dropped = base::draw16(words, static_cast<int>(column % 8)) < dropout_.threshold;
         values[i][column] = dropped ? 0.0F : dropout_.scale;
       }
     }
@@ -98,7 +98,7 @@ class ToyModel final : public models::Model {
 
   models::ParameterStore store_;
   models::HeadConfig head_;
-  dist::DropoutThreshold dropout_;
+  base::DropoutThreshold dropout_;
 };
 
 }  // namespace meshfold::tests

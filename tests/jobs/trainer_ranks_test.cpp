@@ -8,9 +8,9 @@
 #include "dist/error.hpp"
 #include "jobs/checkpoint/store.hpp"
 #include "jobs/error.hpp"
-#include "jobs/train/evaluate.hpp"
+#include "jobs/train/predict_rows.hpp"
 #include "jobs/train/trainer.hpp"
-#include "models/tensor_memory.hpp"
+#include "models/gradients/tensor_memory.hpp"
 #include "tests/jobs/toy_mesh.hpp"
 #include "tests/jobs/toy_problem.hpp"
 

@@ -9,7 +9,7 @@
 
 #include "jobs/checkpoint/store.hpp"
 #include "jobs/error.hpp"
-#include "jobs/train/evaluate.hpp"
+#include "jobs/train/predict_rows.hpp"
 #include "tests/jobs/toy_problem.hpp"
 
 namespace meshfold::jobs {

@@ -1,4 +1,4 @@
-#include "launcher/options.hpp"
+#include "jobs/config/options.hpp"
 
 #include <gtest/gtest.h>
 
@@ -7,10 +7,10 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "base/instruction_set.hpp"
+#include "jobs/config/ini_file.hpp"
 #include "launcher/command_line.hpp"
-#include "launcher/ini_file.hpp"
 #include "launcher/read_config.hpp"
-#include "models/ops/instruction_set.hpp"
 
 namespace meshfold::launcher {
 namespace {
@@ -18,33 +18,17 @@ namespace {
 /// A config in which every option differs from its default.
 jobs::RunConfig everything_changed() {
   jobs::RunConfig config;
-  for (const Option& option : option_table()) {
+  for (const jobs::Option& option : jobs::option_table()) {
     const std::string before = option.text(config);
     // What fits some option: one candidate of each type, taken in turn until the text changes.
-    for (const char* candidate : {" a # b \"c\\ ",
-                                  "7",
-                                  "0.25",
-                                  "true",
-                                  "mean",
-                                  "memory",
-                                  "smooth_l1",
-                                  "constant",
-                                  "classification",
-                                  "last",
-                                  "group",
-                                  "bf16",
-                                  "logits",
-                                  "keep",
-                                  "min",
-                                  "false",
-                                  "1",
-                                  "decoder",
-                                  "bpe",
-                                  "sgd",
-                                  "layers",
-                                  "gpipe",
-                                  "cuda",
-                                  "weight -> tensor"}) {
+    for (const char* candidate : {" a # b \"c\\ ", "7",        "0.25",
+                                  "true",          "mean",     "memory",
+                                  "smooth_l1",     "constant", "classification",
+                                  "last",          "group",    "bf16",
+                                  "logits",        "keep",     "min",
+                                  "false",         "1",        "decoder",
+                                  "bpe",           "sgd",      "layers",
+                                  "gpipe",         "cuda",     "weight -> tensor"}) {
       try {
         option.set(config, candidate);
       } catch (const std::invalid_argument&) {
@@ -60,14 +44,14 @@ jobs::RunConfig everything_changed() {
 TEST(Options, EveryOptionIsReachableDescribedAndUnique) {
   std::set<std::string> keys;
 
-  for (const Option& option : option_table()) {
+  for (const jobs::Option& option : jobs::option_table()) {
     EXPECT_TRUE(keys.insert(option.key).second) << option.key;
-    EXPECT_EQ(find_option(option.key), &option);
+    EXPECT_EQ(jobs::find_option(option.key), &option);
     EXPECT_FALSE(option.help.empty()) << option.key;
     EXPECT_FALSE(option.type.empty()) << option.key;
-    EXPECT_NE(options_as_markdown().find("`" + option.key + "`"), std::string::npos) << option.key;
+    EXPECT_NE(jobs::options_as_markdown().find("`" + option.key + "`"), std::string::npos) << option.key;
     std::string all_help;
-    for (const Command& command : commands()) all_help += help_of_command(command.name);
+    for (const Command& command : commands()) all_help += jobs::help_of_command(command.name);
     EXPECT_NE(all_help.find("  " + option.key + "  ("), std::string::npos) << option.key;
   }
 
@@ -78,11 +62,11 @@ TEST(Options, ThePageInDocsIsTheTable) {
   std::ostringstream page;
   page << std::ifstream(MESHFOLD_OPTIONS_PAGE).rdbuf();
 
-  EXPECT_TRUE(page.str() == options_as_markdown()) << "write it anew: meshfold options > docs/options.md";
+  EXPECT_TRUE(page.str() == jobs::options_as_markdown()) << "write it anew: meshfold options > docs/options.md";
 }
 
 TEST(Options, DefaultsAreAcceptedByTheirOwnParsers) {
-  for (const Option& option : option_table()) {
+  for (const jobs::Option& option : jobs::option_table()) {
     jobs::RunConfig config;
     EXPECT_NO_THROW(option.set(config, option.default_text())) << option.key << " = " << option.default_text();
     EXPECT_EQ(option.text(config), option.default_text()) << option.key;
@@ -94,20 +78,22 @@ TEST(Options, AConfigSurvivesBeingWrittenAndReadAgain) {
   std::vector<std::string> faults;
 
   jobs::RunConfig again;
-  for (const IniEntry& entry : parse_ini(jobs::to_ini(resolved_options(config)), "config.ini", faults)) {
-    ASSERT_NE(find_option(entry.key), nullptr) << entry.key;
-    find_option(entry.key)->set(again, entry.value);
+  for (const jobs::IniEntry& entry :
+       jobs::parse_ini(jobs::to_ini(jobs::resolved_options(config)), "config.ini", faults)) {
+    ASSERT_NE(jobs::find_option(entry.key), nullptr) << entry.key;
+    jobs::find_option(entry.key)->set(again, entry.value);
   }
 
   EXPECT_TRUE(faults.empty()) << faults.front();
-  for (const Option& option : option_table()) EXPECT_EQ(option.text(again), option.text(config)) << option.key;
+  for (const jobs::Option& option : jobs::option_table())
+    EXPECT_EQ(option.text(again), option.text(config)) << option.key;
 }
 
 TEST(Options, TheTextSentToOtherRanksGivesTheSameConfig) {
   jobs::RunConfig config = everything_changed();
   config.run.directory = "runs/a b";
-  config.ini_text = jobs::to_ini(resolved_options(config));
-  config.hash = jobs::config_hash(resolved_options(config));
+  config.ini_text = jobs::to_ini(jobs::resolved_options(config));
+  config.hash = jobs::config_hash(jobs::resolved_options(config));
 
   const jobs::RunConfig there = from_text(to_text(config));
 
@@ -119,17 +105,17 @@ TEST(Options, TheTextSentToOtherRanksGivesTheSameConfig) {
 TEST(Options, AutoPrecisionIsResolvedAsTheCpuSays) {
   jobs::RunConfig config;
 
-  find_option("precision.compute")->set(config, "auto");
+  jobs::find_option("precision.compute")->set(config, "auto");
 
   EXPECT_EQ(config.precision == jobs::Precision::kBf16, models::ops::multiplies_bf16_faster());
-  EXPECT_NE(find_option("precision.compute")->text(config), "auto");
+  EXPECT_NE(jobs::find_option("precision.compute")->text(config), "auto");
 }
 
 TEST(Options, ValuesOutOfRangeAreRefusedInWords) {
   jobs::RunConfig config;
   const auto message = [&](const char* key, const char* value) -> std::string {
     try {
-      find_option(key)->set(config, value);
+      jobs::find_option(key)->set(config, value);
     } catch (const std::invalid_argument& expected) {
       return expected.what();
     }
@@ -152,7 +138,7 @@ TEST(IniFile, FaultsNameTheirLine) {
   std::vector<std::string> faults;
 
   const auto entries =
-      parse_ini("\n[a]\nx = 1 # one\nnonsense\ny = \" b # \\\"q\\\" \"\nz = \"open\n[c\n", "f.ini", faults);
+      jobs::parse_ini("\n[a]\nx = 1 # one\nnonsense\ny = \" b # \\\"q\\\" \"\nz = \"open\n[c\n", "f.ini", faults);
 
   ASSERT_EQ(entries.size(), 2U);
   EXPECT_EQ(entries[0].key, "a.x");

@@ -6,8 +6,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "jobs/config/options.hpp"
 #include "jobs/error.hpp"
-#include "launcher/options.hpp"
 
 namespace meshfold::launcher {
 namespace {

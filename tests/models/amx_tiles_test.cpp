@@ -1,7 +1,7 @@
 // The dot products of AMX tiles against their specification in Intel's manual (TDPBF16PS), by hand-made cases whose
 // result another order, another rounding or kept denormals would change. By the emulation; by the CPU's tiles where
 // there are some, and where not, by their instructions under a trap.
-#include "models/ops/amx_tiles.hpp"
+#include "models/ops/kernels/amx_tiles.hpp"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -14,7 +14,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "models/ops/instruction_set.hpp"
+#include "base/instruction_set.hpp"
 #include "tests/models/emulated_tiles.hpp"
 #include "tests/models/trapped_tiles.hpp"
 
@@ -47,10 +47,10 @@ template <typename Tiles>
 class DotProducts : public testing::Test {
  protected:
   void SetUp() override {
-    if (std::is_same_v<Tiles, AmxTiles> && !has_amx_bf16()) {
+    if (std::is_same_v<Tiles, AmxTiles> && !base::has_amx_bf16()) {
       GTEST_SKIP() << "this CPU has no AMX tiles of bf16, or its kernel does not grant them";
     }
-    if (std::is_same_v<Tiles, TrappedAmxTiles> && has_amx_bf16()) GTEST_SKIP() << "this CPU has AMX itself";
+    if (std::is_same_v<Tiles, TrappedAmxTiles> && base::has_amx_bf16()) GTEST_SKIP() << "this CPU has AMX itself";
   }
 
   static Sums add(const LeftTile& left, const RightTile& right, const Sums& before) {

@@ -1,8 +1,8 @@
-#include "models/bert.hpp"
+#include "models/networks/bert.hpp"
 
 #include <numeric>
 
-#include "models/model_directory_json.hpp"
+#include "models/files/config_json.hpp"
 #include "tests/models/transformers_reference.hpp"
 
 namespace meshfold::models {

@@ -1,6 +1,6 @@
 // The kernels of bf16 products, by dot-product instructions and by tiles, against fp64 products by LibTorch, for shapes
 // that leave every kind of tail.
-#include "models/ops/bf16_products.hpp"
+#include "models/ops/kernels/bf16_products.hpp"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -11,11 +11,11 @@
 #include <string>
 #include <vector>
 
-#include "models/ops/activation.hpp"
-#include "models/ops/amx_products.hpp"
-#include "models/ops/instruction_set.hpp"
-#include "models/ops/reference.hpp"
-#include "models/ops/vector_math.hpp"
+#include "base/instruction_set.hpp"
+#include "models/ops/kernels/activation.hpp"
+#include "models/ops/kernels/amx_products.hpp"
+#include "models/ops/kernels/vector_math.hpp"
+#include "models/reference/reference.hpp"
 #include "tests/models/emulated_products.hpp"
 #include "tests/models/trapped_tiles.hpp"
 
@@ -44,12 +44,12 @@ struct Products : kernels::ProductKernels {
   bool trap = false;   ///< whether instructions that the CPU lacks are emulated
 };
 
-const Products kDotProducts = {kernels::dot_products(), "DotProducts", has_avx512_bf16,
+const Products kDotProducts = {kernels::dot_products(), "DotProducts", base::has_avx512_bf16,
                                "this CPU has no fast dot products of bf16 pairs", false};
-const Products kTiles = {kernels::tile_products(), "Tiles", has_amx_bf16,
+const Products kTiles = {kernels::tile_products(), "Tiles", base::has_amx_bf16,
                          "this CPU has no AMX tiles of bf16, or its kernel does not grant them", true};
 const Products kEmulatedTiles = {kernels::emulated_products(), "EmulatedTiles",
-                                 [] { return has_avx512_bf16() || has_amx_bf16(); },
+                                 [] { return base::has_avx512_bf16() || base::has_amx_bf16(); },
                                  "this CPU lacks the AVX512-BF16 that packs operands and rounds sums", true};
 
 /// The very same code, where its instructions trap.
@@ -57,7 +57,7 @@ const Products kTrappedTiles = [] {
   Products products = kTiles;
   products.name = "TrappedTiles";
   products.trap = true;
-  products.exist = [] { return has_avx512_bf16() && !has_amx_bf16(); };
+  products.exist = [] { return base::has_avx512_bf16() && !base::has_amx_bf16(); };
   products.reason = "this CPU has AMX itself, or lacks the AVX512-BF16 that packs operands and rounds sums";
   return products;
 }();

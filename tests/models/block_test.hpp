@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "models/ops/back_end.hpp"
-#include "models/ops/instruction_set.hpp"
+#include "base/instruction_set.hpp"
+#include "models/context/back_end.hpp"
 #include "models/ops/ops.hpp"
-#include "models/ops/reference.hpp"
+#include "models/reference/reference.hpp"
 
 /// What tests of blocks share: each block against its twin in plain operations, in fp64.
 namespace meshfold::models::ops {
@@ -44,7 +44,7 @@ class Gradients final : public GradientSink {
 struct Setting {
   double dropout;
   at::ScalarType type;
-  InstructionSet highest;
+  base::InstructionSet highest;
   BackEnd back_end = BackEnd::kHost;
 };
 
@@ -74,9 +74,9 @@ class BlockTest : public testing::TestWithParam<Setting> {
   void SetUp() override {
     at::manual_seed(21);
     input_ = pack_of({1, 7, 8, 9, 25, 70, 3, 33});
-    limit_ = std::make_unique<InstructionLimit>(GetParam().highest);
+    limit_ = std::make_unique<base::InstructionLimit>(GetParam().highest);
     if (GetParam().back_end == BackEnd::kAten) aten_ = std::make_unique<AtenEverywhere>();
-    if (GetParam().highest != InstructionSet::kAvx512Bf16 && instruction_set() != GetParam().highest) {
+    if (GetParam().highest != base::InstructionSet::kAvx512Bf16 && base::instruction_set() != GetParam().highest) {
       GTEST_SKIP() << "this CPU has no such instructions";
     }
   }
@@ -120,7 +120,7 @@ class BlockTest : public testing::TestWithParam<Setting> {
 
   PackedInput input_;
   Gradients gradients_;
-  std::unique_ptr<InstructionLimit> limit_;
+  std::unique_ptr<base::InstructionLimit> limit_;
   std::unique_ptr<AtenEverywhere> aten_;
   std::int64_t next_offset_ = 0;
   double bf16_bound_ = 1.5e-2;
@@ -130,10 +130,11 @@ class BlockTest : public testing::TestWithParam<Setting> {
 inline auto settings() {
   std::vector<Setting> all;
   for (const auto type : {at::kFloat, at::kBFloat16}) {
-    for (const double dropout : {0.0, 0.2}) all.push_back({dropout, type, InstructionSet::kPortable, BackEnd::kAten});
+    for (const double dropout : {0.0, 0.2})
+      all.push_back({dropout, type, base::InstructionSet::kPortable, BackEnd::kAten});
   }
-  for (const auto highest :
-       {InstructionSet::kPortable, InstructionSet::kAvx2, InstructionSet::kAvx512, InstructionSet::kAvx512Bf16}) {
+  for (const auto highest : {base::InstructionSet::kPortable, base::InstructionSet::kAvx2,
+                             base::InstructionSet::kAvx512, base::InstructionSet::kAvx512Bf16}) {
     for (const auto type : {at::kFloat, at::kBFloat16}) {
       for (const double dropout : {0.0, 0.2}) all.push_back({dropout, type, highest});
     }

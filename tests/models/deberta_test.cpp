@@ -1,12 +1,14 @@
-#include "models/deberta.hpp"
+#include "models/networks/deberta.hpp"
+#include "models/directory/export_model.hpp"
+#include "models/directory/load_model.hpp"
 
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "models/error.hpp"
-#include "models/model_directory_json.hpp"
-#include "models/sequence_model.hpp"
+#include "models/files/config_json.hpp"
+#include "models/networks/sequence_model.hpp"
 #include "tests/models/transformers_reference.hpp"
 
 namespace meshfold::models {

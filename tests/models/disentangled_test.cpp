@@ -3,8 +3,8 @@
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
-#include "models/ops/disentangled_reference.hpp"
 #include "models/ops/relative_embeddings.hpp"
+#include "models/reference/disentangled_reference.hpp"
 #include "tests/models/block_test.hpp"
 #include "tests/models/peak_memory.hpp"
 
@@ -141,11 +141,12 @@ TEST(DisentangledKernels, GiveTheSameBitsOnAnyNumberOfThreads) {
 }
 
 TEST(DisentangledKernels, GiveTheSameBitsWithAndWithoutAvx2) {
-  if (!has_avx2()) GTEST_SKIP() << "this CPU has no AVX2";
-  const InstructionLimit avx2(InstructionSet::kAvx2);  // AVX-512 has its own small products, with fused multiply-adds
+  if (!base::has_avx2()) GTEST_SKIP() << "this CPU has no AVX2";
+  const base::InstructionLimit avx2(
+      base::InstructionSet::kAvx2);  // AVX-512 has its own small products, with fused multiply-adds
   const Results fastest = attend();
-  const PortableKernels portable;
-  ASSERT_FALSE(has_avx2());
+  const base::PortableKernels portable;
+  ASSERT_FALSE(base::has_avx2());
   expect_same_bits(fastest, attend());
 }
 

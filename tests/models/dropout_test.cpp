@@ -1,4 +1,4 @@
-#include "models/ops/dropout.hpp"
+#include "models/context/dropout.hpp"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -6,14 +6,14 @@
 #include <bit>
 #include <vector>
 
-#include "models/ops/aten/philox.hpp"
-#include "models/ops/instruction_set.hpp"
-#include "models/ops/reference.hpp"
+#include "base/instruction_set.hpp"
+#include "models/context/philox_tensors.hpp"
+#include "models/reference/reference.hpp"
 
 namespace meshfold::models::ops {
 namespace {
 
-using dist::DrawPurpose;
+using base::DrawPurpose;
 
 constexpr DrawContext kDraws{.seed = 0x12345678, .step = 77, .pass = 2};
 constexpr DropoutSite kSite{.probability = 0.3, .site = 9};
@@ -21,9 +21,9 @@ constexpr DropoutSite kSite{.probability = 0.3, .site = 9};
 /// The numerics contract, written out once more: the multiplier at `column` of the row that `place` names.
 float defined_multiplier(DrawPurpose purpose, const DrawContext& draws, const DropoutSite& site,
                          std::uint32_t philox_row, std::uint32_t place, std::int64_t column) {
-  const dist::PhiloxKey key{draws.seed,
+  const base::PhiloxKey key{draws.seed,
                             static_cast<std::uint32_t>(purpose) << 24 | std::uint32_t{draws.pass} << 16 | site.site};
-  const auto words = dist::philox4x32_10({draws.step, philox_row, place, static_cast<std::uint32_t>(column / 8)}, key);
+  const auto words = base::philox4x32_10({draws.step, philox_row, place, static_cast<std::uint32_t>(column / 8)}, key);
   const std::uint32_t draw = words[column % 8 / 2] >> (column % 2 == 0 ? 0 : 16) & 0xFFFF;
   const auto threshold = static_cast<std::uint32_t>(site.probability * 65536.0 + 0.5);
   return draw < threshold ? 0.0F : static_cast<float>(65536.0 / (65536.0 - threshold));
@@ -53,13 +53,13 @@ using Fill = void (*)(const kernels::DropoutDraws&, float*);
 void expect_definition(Fill fill, const char* path) {
   const DropoutSite sites[] = {{0.1, 0}, {0.5, 3}, {1.0 / 65536.0, 65535}, {0.9999, 12}};
   for (const DropoutSite& site : sites) {
-    const auto key = dist::make_philox_key(kDraws.seed, DrawPurpose::kAttentionDropout, kDraws.pass, site.site);
+    const auto key = base::make_philox_key(kDraws.seed, DrawPurpose::kAttentionDropout, kDraws.pass, site.site);
     for (const std::int64_t width : {1, 7, 8, 9, 25, 63, 64, 100, 384}) {
       for (const std::int64_t count : {1, 2, 3, 9, 25}) {
         for (const std::uint32_t first : {0u, 6u, 11u << 20}) {
           const std::int64_t padded = Dropout::padded_width(width);
           std::vector<float> out(count * padded, -1.0F);
-          fill({key, kDraws.step, 123456789, first, count, padded / 8, dist::make_dropout_threshold(site.probability)},
+          fill({key, kDraws.step, 123456789, first, count, padded / 8, base::make_dropout_threshold(site.probability)},
                out.data());
           for (std::int64_t i = 0; i < count * padded; ++i) {
             const auto row = first + static_cast<std::uint32_t>(i / padded);
@@ -80,12 +80,12 @@ TEST(DropoutKernels, PortableEqualsTheDefinitionBitForBit) {
 }
 
 TEST(DropoutKernels, Avx2EqualsTheDefinitionBitForBit) {
-  if (!has_avx2()) GTEST_SKIP() << "this CPU has no AVX2";
+  if (!base::has_avx2()) GTEST_SKIP() << "this CPU has no AVX2";
   expect_definition(kernels::fill_multipliers_avx2, "AVX2");
 }
 
 TEST(DropoutKernels, Avx512EqualsTheDefinitionBitForBit) {
-  if (!has_avx512()) GTEST_SKIP() << "this CPU has no AVX-512";
+  if (!base::has_avx512()) GTEST_SKIP() << "this CPU has no AVX-512";
   expect_definition(kernels::fill_multipliers_avx512, "AVX-512");
 }
 
@@ -94,8 +94,8 @@ at::Tensor word(std::uint32_t value) { return at::full({1}, std::int64_t{value},
 
 TEST(DropoutInLibTorch, GivesTheKnownAnswersOfPhilox) {
   struct Answer {
-    dist::PhiloxKey key;
-    dist::PhiloxCounter counter, words;
+    base::PhiloxKey key;
+    base::PhiloxCounter counter, words;
   };
   const Answer answers[] = {
       {{0, 0}, {0, 0, 0, 0}, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
@@ -115,11 +115,11 @@ TEST(DropoutInLibTorch, GivesTheKnownAnswersOfPhilox) {
 
 TEST(DropoutInLibTorch, EqualsTheDefinitionBitForBit) {
   for (const DropoutSite& site : {DropoutSite{0.1, 0}, {0.5, 3}, {1.0 / 65536.0, 65535}, {0.9999, 12}}) {
-    const auto key = dist::make_philox_key(kDraws.seed, DrawPurpose::kAttentionDropout, kDraws.pass, site.site);
+    const auto key = base::make_philox_key(kDraws.seed, DrawPurpose::kAttentionDropout, kDraws.pass, site.site);
     for (const std::int64_t width : {1, 8, 25, 100}) {
       const std::vector<std::int64_t> rows = {7, 4294967295, 7}, places = {0, 11 << 20 | 5, 4294967295};
       const at::Tensor drawn =
-          aten::dropout_multipliers(key, kDraws.step, dist::make_dropout_threshold(site.probability),
+          aten::dropout_multipliers(key, kDraws.step, base::make_dropout_threshold(site.probability),
                                     at::tensor(rows, at::kLong), at::tensor(places, at::kLong), width);
       ASSERT_EQ(drawn.sizes(), (at::IntArrayRef{3, width}));
       const auto values = drawn.accessor<float, 2>();

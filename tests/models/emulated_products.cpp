@@ -1,7 +1,7 @@
 #include "tests/models/emulated_products.hpp"
 
 #if defined(__x86_64__)
-#include "models/ops/amx_operations.hpp"
+#include "models/ops/kernels/amx_operations.hpp"
 #include "tests/models/emulated_tiles.hpp"
 #endif
 

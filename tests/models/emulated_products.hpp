@@ -1,6 +1,6 @@
 #pragma once
 
-#include "models/ops/bf16_products.hpp"
+#include "models/ops/kernels/bf16_products.hpp"
 
 namespace meshfold::models::ops::kernels {
 

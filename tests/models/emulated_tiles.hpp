@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "models/ops/amx_tiles.hpp"
+#include "models/ops/kernels/amx_tiles.hpp"
 
 /// AMX for CPUs without it: eight tiles in memory, with the bits that Intel's manual specifies for the operations that
 /// kernels use. Slow.

@@ -4,9 +4,11 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "models/directory/export_model.hpp"
+#include "models/directory/load_model.hpp"
 #include "models/error.hpp"
-#include "models/model.hpp"
-#include "models/safetensors.hpp"
+#include "models/files/safetensors.hpp"
+#include "models/networks/model.hpp"
 
 namespace meshfold::models {
 namespace {
@@ -46,7 +48,8 @@ class ExportTest : public ::testing::Test {
     const char* data = std::getenv("MESHFOLD_TEST_DATA");
     const char* oracles = std::getenv("MESHFOLD_ORACLES");
     source_ = fs::path(data ? data : "") / "minilm";
-    if (!data || !oracles || !fs::exists(source_)) FAIL() << "needs minilm in MESHFOLD_TEST_DATA; scripts/test fetches it";
+    if (!data || !oracles || !fs::exists(source_))
+      FAIL() << "needs minilm in MESHFOLD_TEST_DATA; scripts/test fetches it";
     directory_ = fs::path(oracles) / "export";
     fs::create_directories(directory_);
   }

@@ -7,8 +7,10 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "models/directory/export_model.hpp"
+#include "models/directory/load_model.hpp"
 #include "models/error.hpp"
-#include "models/model.hpp"
+#include "models/networks/model.hpp"
 #include "tests/models/transformers_reference.hpp"
 
 namespace meshfold::models {

@@ -3,7 +3,7 @@
 
 #include <ATen/Parallel.h>
 
-#include "models/ops/disentangled_reference.hpp"
+#include "models/reference/disentangled_reference.hpp"
 #include "tests/models/block_test.hpp"
 
 namespace meshfold::models::ops {
@@ -110,9 +110,10 @@ TEST(FirstRowKernels, GiveTheSameBitsOnAnyNumberOfThreadsAndWithEveryInstruction
   ASSERT_EQ(at::get_num_threads(), 3);
   expect_same_bits(one, attend(input));
   at::set_num_threads(1);
-  for (const auto highest : {InstructionSet::kAvx512, InstructionSet::kAvx2, InstructionSet::kPortable}) {
+  for (const auto highest :
+       {base::InstructionSet::kAvx512, base::InstructionSet::kAvx2, base::InstructionSet::kPortable}) {
     SCOPED_TRACE(static_cast<int>(highest));
-    const InstructionLimit limit(highest);
+    const base::InstructionLimit limit(highest);
     expect_same_bits(one, attend(input));
   }
 }

@@ -1,14 +1,14 @@
 // A layer of which only the first tokens' rows are wanted against the same layer computed whole.
-#include "models/first_tokens.hpp"
+#include "models/ops/first_tokens.hpp"
 
 #include <numeric>
 
-#include "models/bert.hpp"
-#include "models/deberta.hpp"
-#include "models/ops/back_end.hpp"
+#include "models/context/back_end.hpp"
+#include "models/gradients/tensor_memory.hpp"
+#include "models/networks/bert.hpp"
+#include "models/networks/deberta.hpp"
+#include "models/networks/sequence_model.hpp"
 #include "models/ops/ops.hpp"
-#include "models/sequence_model.hpp"
-#include "models/tensor_memory.hpp"
 #include "tests/models/transformers_reference.hpp"
 
 namespace meshfold::models {

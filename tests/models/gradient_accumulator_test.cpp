@@ -1,4 +1,4 @@
-#include "models/gradient_accumulator.hpp"
+#include "models/gradients/gradient_accumulator.hpp"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>

@@ -3,9 +3,11 @@
 
 #include <limits>
 
+#include "models/context/dropout.hpp"
+#include "models/directory/export_model.hpp"
+#include "models/directory/load_model.hpp"
 #include "models/error.hpp"
-#include "models/model.hpp"
-#include "models/ops/dropout.hpp"
+#include "models/networks/model.hpp"
 #include "models/ops/pooling_blocks.hpp"
 #include "tests/models/transformers_reference.hpp"
 

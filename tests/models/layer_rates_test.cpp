@@ -1,4 +1,5 @@
-#include "models/layer_rates.hpp"
+#include "models/parameters/layer_rates.hpp"
+#include "models/directory/load_model.hpp"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -6,7 +7,7 @@
 #include <cmath>
 
 #include "models/error.hpp"
-#include "models/model.hpp"
+#include "models/networks/model.hpp"
 #include "tests/models/transformers_reference.hpp"
 
 namespace meshfold::models {

@@ -1,4 +1,4 @@
-#include "models/layout_map.hpp"
+#include "models/parameters/layout_map.hpp"
 
 #include <ATen/core/Tensor.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "models/loss.hpp"
+#include "models/losses/loss.hpp"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "models/safetensors.hpp"
+#include "models/files/safetensors.hpp"
 
 namespace meshfold::models {
 namespace {

@@ -4,10 +4,11 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "models/bert.hpp"
+#include "models/directory/load_model.hpp"
 #include "models/error.hpp"
-#include "models/model_directory_json.hpp"
-#include "models/safetensors.hpp"
+#include "models/files/config_json.hpp"
+#include "models/files/safetensors.hpp"
+#include "models/networks/bert.hpp"
 
 namespace meshfold::models {
 namespace {

@@ -7,9 +7,9 @@
 
 #include <vector>
 
-#include "models/ops/activation.hpp"
 #include "models/ops/attention.hpp"
-#include "models/ops/layer_norm.hpp"
+#include "models/ops/kernels/activation.hpp"
+#include "models/ops/kernels/layer_norm.hpp"
 #include "tests/models/block_test.hpp"
 
 namespace meshfold::models::ops {
@@ -231,8 +231,8 @@ void expect_equal(const std::vector<at::Tensor>& some, const std::vector<at::Ten
 }
 
 TEST(Kernels, GiveTheSameBitsOnOneAndTwoThreads) {
-  for (const auto highest : {InstructionSet::kAvx512Bf16, InstructionSet::kAvx2}) {
-    const InstructionLimit limit(highest);
+  for (const auto highest : {base::InstructionSet::kAvx512Bf16, base::InstructionSet::kAvx2}) {
+    const base::InstructionLimit limit(highest);
     at::set_num_threads(1);
     const auto elementwise = elementwise_kernels(), attention = attention_kernels();
     at::set_num_threads(2);
@@ -246,10 +246,11 @@ TEST(Kernels, GiveTheSameBitsOnOneAndTwoThreads) {
 
 TEST(Kernels, GiveTheSameBitsWithEveryInstructionSet) {
   const auto fastest = elementwise_kernels();
-  for (const auto highest : {InstructionSet::kAvx512, InstructionSet::kAvx2, InstructionSet::kPortable}) {
+  for (const auto highest :
+       {base::InstructionSet::kAvx512, base::InstructionSet::kAvx2, base::InstructionSet::kPortable}) {
     SCOPED_TRACE(static_cast<int>(highest));
-    const InstructionLimit limit(highest);
-    ASSERT_LE(instruction_set(), highest);
+    const base::InstructionLimit limit(highest);
+    ASSERT_LE(base::instruction_set(), highest);
 
     expect_equal(fastest, elementwise_kernels());
   }

@@ -1,4 +1,4 @@
-#include "models/parameter_store.hpp"
+#include "models/parameters/parameter_store.hpp"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>

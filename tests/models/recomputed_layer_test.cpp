@@ -1,10 +1,10 @@
-#include "models/recomputed_layer.hpp"
+#include "models/networks/recomputed_layer.hpp"
 
 #include <numeric>
 
-#include "models/bert.hpp"
-#include "models/deberta.hpp"
-#include "models/sequence_model.hpp"
+#include "models/networks/bert.hpp"
+#include "models/networks/deberta.hpp"
+#include "models/networks/sequence_model.hpp"
 #include "tests/models/peak_memory.hpp"
 #include "tests/models/transformers_reference.hpp"
 

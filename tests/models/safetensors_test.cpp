@@ -1,4 +1,4 @@
-#include "models/safetensors.hpp"
+#include "models/files/safetensors.hpp"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -7,7 +7,7 @@
 #include <fstream>
 #include <random>
 
-#include "dist/durable_file.hpp"
+#include "base/durable_file.hpp"
 #include "models/error.hpp"
 
 namespace meshfold::models {
@@ -75,7 +75,8 @@ TEST(Safetensors, ReadsBackWhatItWrote) {
 TEST(Safetensors, ExchangesFilesWithPython) {
   const char* oracles = std::getenv("MESHFOLD_ORACLES");
   const fs::path directory = fs::path(oracles ? oracles : "") / "safetensors";
-  if (!oracles || !fs::exists(directory / "python.safetensors")) FAIL() << "the Python side was not run; ctest runs it first";
+  if (!oracles || !fs::exists(directory / "python.safetensors"))
+    FAIL() << "the Python side was not run; ctest runs it first";
 
   expect_sample(SafetensorsFile::open(directory / "python.safetensors"));
   write_safetensors(directory / "ours.safetensors", sample_tensors(),
@@ -210,7 +211,7 @@ TEST(Safetensors, RefusesToWriteWhatCouldNotBeReadBack) {
   EXPECT_THROW(write_safetensors(file, {{"a", one}, {"a", one}}, {}), std::invalid_argument);
   EXPECT_THROW(write_safetensors(file, {{"__metadata__", one}}, {}), std::invalid_argument);
   EXPECT_THROW(write_safetensors(file, {{"a", one.t()}}, {}), std::invalid_argument);
-  EXPECT_THROW(write_safetensors(scratch("no_such_directory") / "f", {{"a", one}}, {}), dist::StorageError);
+  EXPECT_THROW(write_safetensors(scratch("no_such_directory") / "f", {{"a", one}}, {}), base::StorageError);
 }
 
 }  // namespace

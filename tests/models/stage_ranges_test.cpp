@@ -1,12 +1,12 @@
-#include "models/stage_ranges.hpp"
+#include "models/networks/stage_ranges.hpp"
 
 #include <gtest/gtest.h>
 
 #include <string>
 #include <vector>
 
-#include "models/backbone.hpp"
 #include "models/error.hpp"
+#include "models/networks/backbone.hpp"
 
 namespace meshfold::models {
 namespace {

@@ -1,4 +1,4 @@
-#include "models/tensor_memory.hpp"
+#include "models/gradients/tensor_memory.hpp"
 
 #include <ATen/ops/empty.h>
 #include <gtest/gtest.h>

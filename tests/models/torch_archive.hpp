@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "models/crc32.hpp"
+#include "models/files/crc32.hpp"
 
 /// Zip archives and pickles written by hand, for what torch would never write.
 namespace meshfold::models::testing {

@@ -1,4 +1,5 @@
-#include "models/torch_file.hpp"
+#include "models/files/torch_file.hpp"
+#include "models/directory/load_model.hpp"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -8,8 +9,8 @@
 #include <random>
 
 #include "models/error.hpp"
-#include "models/model.hpp"
-#include "models/safetensors.hpp"
+#include "models/files/safetensors.hpp"
+#include "models/networks/model.hpp"
 #include "tests/models/torch_archive.hpp"
 
 namespace meshfold::models {

@@ -1,4 +1,4 @@
-#include "models/torch_pickle.hpp"
+#include "models/files/torch_pickle.hpp"
 
 #include <gtest/gtest.h>
 

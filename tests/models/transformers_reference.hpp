@@ -11,10 +11,10 @@
 #include <vector>
 
 #include "dist/single_process_group.hpp"
-#include "models/gradient_accumulator.hpp"
-#include "models/loss.hpp"
-#include "models/model.hpp"
-#include "models/safetensors.hpp"
+#include "models/files/safetensors.hpp"
+#include "models/gradients/gradient_accumulator.hpp"
+#include "models/losses/loss.hpp"
+#include "models/networks/model.hpp"
 
 namespace meshfold::models {
 

@@ -11,7 +11,7 @@
 #include <cstring>
 #include <string_view>
 
-#include "models/ops/amx_tiles.hpp"
+#include "models/ops/kernels/amx_tiles.hpp"
 #include "tests/models/emulated_tiles.hpp"
 #endif
 

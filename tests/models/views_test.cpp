@@ -5,8 +5,8 @@
 #include <gtest/gtest.h>
 
 #include "dist/single_process_group.hpp"
-#include "models/bert.hpp"
-#include "models/gradient_accumulator.hpp"
+#include "models/gradients/gradient_accumulator.hpp"
+#include "models/networks/bert.hpp"
 
 namespace meshfold::models {
 namespace {

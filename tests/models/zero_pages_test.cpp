@@ -1,4 +1,4 @@
-#include "models/zero_pages.hpp"
+#include "models/gradients/zero_pages.hpp"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -7,7 +7,7 @@
 #include <numeric>
 #include <stdexcept>
 
-#include "models/tensor_memory.hpp"
+#include "models/gradients/tensor_memory.hpp"
 #include "tests/models/peak_memory.hpp"
 
 namespace meshfold::models {

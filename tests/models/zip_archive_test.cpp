@@ -1,4 +1,4 @@
-#include "models/zip_archive.hpp"
+#include "models/files/zip_archive.hpp"
 
 #include <gtest/gtest.h>
 

@@ -138,13 +138,6 @@ at::Tensor side_by_side(const at::Tensor& positions_HAD) { return positions_HAD.
 
 }  // namespace
 
-at::Tensor AttentionGradients::query_key_value() const { return at::cat({query, key_value}, 1); }
-
-at::Tensor AttentionGradients::positions() const {
-  if (!position_query.defined()) return position_key;
-  return position_key.defined() ? at::cat({position_query, position_key}, 1) : position_query;
-}
-
 AttentionResult attention_forward(const AttentionProblem& problem) {
   const Sizes sizes = sizes_of(problem);
   AttentionResult result{at::empty(problem.query.sizes(), problem.query.options()),

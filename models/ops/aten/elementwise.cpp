@@ -2,8 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include "models/ops/reference.hpp"
-
 namespace meshfold::models::ops::aten {
 namespace {
 
@@ -28,9 +26,25 @@ at::Tensor drop(const at::Tensor& x, const RowDropout* dropout) {
   return dropout && dropout->active() ? x * dropout->multipliers(x.size(1), x.device()) : x;
 }
 
+at::Tensor in_fp32(const at::Tensor& z, Activation activation) {
+  switch (activation) {
+    case Activation::kNone:
+      return z;
+    case Activation::kGelu:
+      return at::gelu(z);
+    case Activation::kGeluTanh:
+      return at::gelu(z, "tanh");
+    case Activation::kTanh:
+      return z.tanh();
+    case Activation::kRelu:
+      return z.relu();
+  }
+  return z;
+}
+
 at::Tensor activate(const at::Tensor& z, Activation activation) {
   if (activation == Activation::kNone) return z;
-  return reference::activate(z.to(at::kFloat), activation).to(z.scalar_type());
+  return in_fp32(z.to(at::kFloat), activation).to(z.scalar_type());
 }
 
 }  // namespace

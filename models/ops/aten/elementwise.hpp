@@ -1,7 +1,7 @@
 #pragma once
 
-#include "models/ops/activation.hpp"
-#include "models/ops/layer_norm.hpp"
+#include "models/ops/problems/activation.hpp"
+#include "models/ops/problems/norm.hpp"
 
 /// The kernel pairs of activation.hpp and layer_norm.hpp in LibTorch operations: the same functions on any device.
 namespace meshfold::models::ops::aten {

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "models/packed_input.hpp"
+#include "models/context/packed_input.hpp"
 
 namespace meshfold::models::ops::aten {
 

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "models/ops/relative_slots.hpp"
+#include "models/ops/problems/relative_slots.hpp"
 
 namespace meshfold::models::ops::aten {
 

@@ -1,0 +1,46 @@
+#include "jobs/results/export_job.hpp"
+
+#include "base/durable_file.hpp"
+#include "dist/mesh.hpp"
+#include "jobs/error.hpp"
+#include "jobs/run/job_setup.hpp"
+#include "models/directory/export_model.hpp"
+
+namespace meshfold::jobs {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Beside a model that a run exported: the mark by which a later export of a run knows that it may replace the
+/// directory.
+constexpr const char* kMark = "meshfold_export.json";
+
+void make_room(const fs::path& directory) {
+  if (!fs::exists(directory)) return;
+  if (fs::is_directory(directory) && (fs::is_empty(directory) || fs::exists(directory / kMark))) {
+    fs::remove_all(directory);
+    return;
+  }
+  throw ConfigError(directory.string() +
+                    " exists and was not exported by Meshfold; set export.path to a new directory");
+}
+
+std::string mark_of(const JobRecord& record) {
+  return "{\"job\": \"" + record.name + "\", \"step\": " + std::to_string(record.selected_step) + "}\n";
+}
+
+}  // namespace
+
+fs::path export_job(const RunConfig& config, const JobRecord& record) {
+  const fs::path run = config.run.directory;
+  const auto directory = config.export_path.empty() ? run / "model" : fs::path(config.export_path);
+  const dist::Mesh alone("export");  // the whole model, whatever mesh it was trained on
+  const auto model = load_finished_model(config, run, record, alone);
+  make_room(directory);
+  if (directory.has_parent_path()) fs::create_directories(directory.parent_path());
+  models::export_model(*model, config.model.path.empty() ? record.model_path : config.model.path, directory);
+  base::replace_file(directory / kMark, mark_of(record));
+  return directory;
+}
+
+}  // namespace meshfold::jobs

@@ -1,0 +1,15 @@
+#pragma once
+
+#include <filesystem>
+
+#include "jobs/config/run_config.hpp"
+#include "jobs/results/job_result.hpp"
+
+namespace meshfold::jobs {
+
+/// Writes a finished job's selected weights as a Hugging Face directory to export.path, or `<run>/model`; returns
+/// where. One rank. A directory that an earlier export of this run left is replaced; any other that exists is a
+/// ConfigError.
+std::filesystem::path export_job(const RunConfig& config, const JobRecord& record);
+
+}  // namespace meshfold::jobs
