@@ -14,12 +14,35 @@ trap 'code=$?; printf "%s: error: line %s failed (exit %s): %s\n" "$script" "$LI
 debian_packages=(g++ cmake ninja-build ccache pkg-config python3 python3-venv openmpi-bin libopenmpi-dev libhdf5-openmpi-dev
   libsentencepiece-dev libboost-program-options-dev libutf8proc-dev nlohmann-json3-dev libxxhash-dev libgtest-dev)
 
+missing_packages() {
+  local package
+  for package in "${debian_packages[@]}"; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || echo "$package"
+  done
+}
+
+# Says what is still to be downloaded and built, before any of it begins. The minutes are those of 2 cores.
+say_what_comes() { # program, data sets with their megabytes as name=MB...
+  local program="$1" packages megabytes=0 minutes=0 parts=() data
+  shift
+  packages=$(missing_packages | wc -l)
+  [ "$packages" -eq 0 ] || { megabytes=$((megabytes + 120)) minutes=$((minutes + 1)); parts+=("$packages Debian packages (up to 120 MB)"); }
+  [ -n "${MESHFOLD_TORCH_DIR:-}" ] || [ -e "$(stamp_of libtorch)" ] || { megabytes=$((megabytes + 545)) minutes=$((minutes + 1)); parts+=("LibTorch (545 MB)"); }
+  for data in "$@"; do
+    [ -e "$cache/data/${data%%=*}" ] || [ -e "$cache/data/${data%%=*}.csv" ] || { megabytes=$((megabytes + ${data##*=})); parts+=("${data%%=*} (${data##*=} MB)"); }
+  done
+  [ -e "$program" ] || { minutes=$((minutes + 5)); parts+=("the program, compiled in about 5 minutes on 2 cores"); }
+  [ ${#parts[@]} -gt 0 ] || return 0
+  local list download=""
+  list=$(printf ', %s' "${parts[@]}")
+  [ "$megabytes" -eq 0 ] || download="$megabytes MB to download, "
+  say "to come: ${list:2}; $download$minutes minutes or so before the run itself"
+}
+
 # Installs the Debian packages that are not there yet, as root or through sudo.
 install_packages() {
-  local missing=() package
-  for package in "${debian_packages[@]}"; do
-    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
-  done
+  local missing
+  mapfile -t missing < <(missing_packages)
   [ ${#missing[@]} -eq 0 ] && return
   command -v apt-get >/dev/null || fail "no apt-get here: install ${missing[*]} by your own means, then scripts/build --no-install"
   local as_root=()
@@ -51,11 +74,15 @@ check_tools() {
   [ ${#missing[@]} -eq 0 ] || fail "missing: $(printf '%s; ' "${missing[@]}")load modules, activate conda or set CMAKE_PREFIX_PATH and PKG_CONFIG_PATH"
 }
 
+stamp_of() { # name
+  echo "$venv/.installed-$1-$(cat scripts/torch-requirements.txt scripts/oracle-requirements.txt | sha256sum | cut -c1-16)"
+}
+
 # pip into the project's own virtual environment, once per requirements file.
 pip_once() { # name, size, pip arguments...
   local name="$1" size="$2" stamp
   shift 2
-  stamp="$venv/.installed-$name-$(cat scripts/torch-requirements.txt scripts/oracle-requirements.txt | sha256sum | cut -c1-16)"
+  stamp=$(stamp_of "$name")
   [ -e "$stamp" ] && return
   [ -x "$venv/bin/python" ] || { mkdir -p "$cache" && python3 -m venv "$venv"; } || fail "python3 -m venv failed (Debian: python3-venv)"
   say "installing into $venv: $name ($size)"
