@@ -4,14 +4,12 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
-#include <numeric>
 
 #include "jobs/cv/out_of_fold.hpp"
 #include "jobs/report/html_report.hpp"
 #include "jobs/results/export_job.hpp"
 #include "jobs/results/finished_jobs.hpp"
 #include "jobs/results/prediction_table.hpp"
-#include "jobs/run/startup_facts.hpp"
 #include "jobs/train/predict_rows.hpp"
 
 namespace meshfold::jobs {
@@ -60,12 +58,6 @@ void print_table(const RunRecord& run, std::size_t num_samples, Select select, C
   add_total("out of fold", run.notes.pooled);
   add_total("trivial", run.notes.trivial);
   console.grid(header, rows);
-}
-
-std::vector<std::uint32_t> all_rows(const data::Dataset& dataset) {
-  std::vector<std::uint32_t> rows(dataset.num_samples());
-  std::iota(rows.begin(), rows.end(), 0U);
-  return rows;
 }
 
 /// The page is made of the run's files alone, as `meshfold report` does later.

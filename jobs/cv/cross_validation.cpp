@@ -10,13 +10,15 @@
 #include "dist/agreement.hpp"
 #include "dist/communicator.hpp"
 #include "dist/mpi_process_group.hpp"
+#include "jobs/config/job_setup.hpp"
 #include "jobs/cv/closing.hpp"
+#include "jobs/placement.hpp"
 #include "jobs/prepare/dataset_cache.hpp"
+#include "jobs/prepare/head.hpp"
 #include "jobs/report/run_state.hpp"
 #include "jobs/run/idle_wait.hpp"
 #include "jobs/run/job.hpp"
-#include "jobs/run/job_setup.hpp"
-#include "jobs/run/placement.hpp"
+#include "jobs/run/rank_groups.hpp"
 #include "jobs/run/run_outcome.hpp"
 #include "jobs/run/startup_facts.hpp"
 #include "jobs/train/trainer.hpp"
@@ -44,7 +46,7 @@ class CrossValidation {
 
   ExitCode run() {
     check_config();
-    facts_ = machine_facts(set_threads(config_, environment_), environment_.groups);
+    facts_ = machine_facts(set_threads(config_.run.threads, environment_), environment_.groups);
     prepare_data();
     split();
     place();

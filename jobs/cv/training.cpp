@@ -7,12 +7,14 @@
 #include "dist/agreement.hpp"
 #include "dist/communicator.hpp"
 #include "dist/mpi_process_group.hpp"
+#include "jobs/config/job_setup.hpp"
 #include "jobs/cv/closing.hpp"
 #include "jobs/cv/cross_validation.hpp"
+#include "jobs/placement.hpp"
 #include "jobs/prepare/dataset_cache.hpp"
+#include "jobs/prepare/head.hpp"
 #include "jobs/report/run_state.hpp"
 #include "jobs/run/job.hpp"
-#include "jobs/run/job_setup.hpp"
 #include "jobs/run/run_outcome.hpp"
 #include "jobs/run/startup_facts.hpp"
 #include "models/directory/load_model.hpp"
@@ -40,7 +42,7 @@ ExitCode run_training(const RunConfig& config, RunEnvironment& environment) {
   const fs::path run = config.run.directory;
   check_config(config, world->size());
   const dist::MeshShape shape = mesh_shape(config.mesh, world->size());
-  auto facts = machine_facts(set_threads(config, environment), environment.groups);
+  auto facts = machine_facts(set_threads(config.run.threads, environment), environment.groups);
 
   const auto training = prepare_dataset(config, config.data.train, TableRole::kTrain, environment);
   const auto head = head_of(config, training);

@@ -7,7 +7,7 @@
 #include "jobs/config/run_config.hpp"
 #include "jobs/plan/run_plan.hpp"
 #include "jobs/run/job.hpp"
-#include "jobs/run/placement.hpp"
+#include "jobs/run/rank_groups.hpp"
 
 namespace meshfold::jobs {
 

@@ -8,7 +8,6 @@
 #include <utility>
 #include <vector>
 
-#include "jobs/run/startup_facts.hpp"
 #include "models/parameters/layer_rates.hpp"
 #include "models/parameters/parameter_store.hpp"
 

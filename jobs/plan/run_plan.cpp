@@ -5,14 +5,13 @@
 #include <span>
 #include <utility>
 
+#include "jobs/config/job_setup.hpp"
 #include "jobs/plan/activation_plan.hpp"
 #include "jobs/plan/job_plans.hpp"
 #include "jobs/plan/rank_geometry.hpp"
 #include "jobs/plan/step_shapes.hpp"
+#include "jobs/prepare/head.hpp"
 #include "jobs/prepare/lone_dataset.hpp"
-#include "jobs/run/job_setup.hpp"
-#include "jobs/run/run_outcome.hpp"
-#include "jobs/run/startup_facts.hpp"
 #include "jobs/train/trainer.hpp"
 #include "models/directory/model_outline.hpp"
 #include "models/gradients/parameter_blocks.hpp"

@@ -6,7 +6,7 @@
 
 #include "data/pack.hpp"
 #include "data/step_plan.hpp"
-#include "jobs/run/job_setup.hpp"
+#include "jobs/config/job_setup.hpp"
 #include "models/context/packed_input.hpp"
 
 namespace meshfold::jobs {

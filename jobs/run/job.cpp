@@ -4,16 +4,14 @@
 
 #include <algorithm>
 #include <memory>
-#include <numeric>
 #include <optional>
 
 #include "data/step_plan.hpp"
 #include "dist/agreement.hpp"
+#include "jobs/config/job_setup.hpp"
 #include "jobs/error.hpp"
 #include "jobs/report/metrics_log.hpp"
 #include "jobs/report/tensorboard_log.hpp"
-#include "jobs/run/job_setup.hpp"
-#include "jobs/run/startup_facts.hpp"
 #include "jobs/train/feature_scales.hpp"
 #include "jobs/train/predict_rows.hpp"
 #include "jobs/train/trainer.hpp"
@@ -91,12 +89,6 @@ class SilentListener final : public TrainListener {
   void on_note(const std::string&) override {}
 };
 
-std::vector<std::uint32_t> all_rows(const data::Dataset& dataset) {
-  std::vector<std::uint32_t> rows(dataset.num_samples());
-  std::iota(rows.begin(), rows.end(), 0U);
-  return rows;
-}
-
 JobRecord make_record(const JobPlan& plan, const JobInputs& inputs, const models::HeadConfig& head,
                       const TrainOutcome& outcome) {
   JobRecord record;
@@ -134,15 +126,6 @@ JobResult predict_result(const JobPlan& plan, const JobInputs& inputs, const Tra
 
 }  // namespace
 
-std::vector<JobPlan> plan_folds(const Folds& folds) {
-  std::vector<JobPlan> plans;
-  for (int fold = 0; fold < folds.num_folds; ++fold) {
-    plans.push_back(
-        {"fold-" + std::to_string(fold), fold, folds.num_folds, folds.training_rows(fold), folds.held_out_rows(fold)});
-  }
-  return plans;
-}
-
 JobPlan plan_training(const data::Dataset& dataset) {
   JobPlan plan;
   plan.name = "train";
@@ -167,7 +150,7 @@ std::vector<RankGroup> group_ranks(const RunConfig& config, const std::vector<Jo
                       std::to_string(num_ranks) + " ranks; start a multiple of it");
   }
   const int units = num_ranks / unit, most = std::min(static_cast<int>(folds.size()), units);
-  auto groups = place_folds(costs, units, std::min(config.cv.groups > 0 ? config.cv.groups : most, most));
+  auto groups = place_jobs(costs, units, std::min(config.cv.groups > 0 ? config.cv.groups : most, most));
   spread_over_ranks(groups, unit);
   return groups;
 }

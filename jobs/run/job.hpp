@@ -7,11 +7,10 @@
 #include "data/dataset.hpp"
 #include "dist/mesh.hpp"
 #include "jobs/config/run_config.hpp"
-#include "jobs/cv/fold_assignment.hpp"
 #include "jobs/results/job_result.hpp"
-#include "jobs/run/placement.hpp"
 #include "jobs/run/progress_board.hpp"
-#include "jobs/run/run_environment.hpp"
+#include "jobs/run/rank_groups.hpp"
+#include "jobs/run_environment.hpp"
 #include "models/networks/model.hpp"
 
 namespace meshfold::jobs {
@@ -23,12 +22,11 @@ struct JobPlan {
   int num_folds = 0;
   std::vector<std::uint32_t> training_rows, validation_rows;
 };
-std::vector<JobPlan> plan_folds(const Folds& folds);
 /// With a fold column the rows of fold 0 are for validation, and the others for training; without one all rows train.
 JobPlan plan_training(const data::Dataset& dataset);
 
 /// The rank groups of a cross-validation: ranks that hold one model together stay together, and the folds go where they
-/// end earliest by the tokens of their training rows (place_folds). ConfigError if the ranks are no multiple of those
+/// end earliest by the tokens of their training rows (place_jobs). ConfigError if the ranks are no multiple of those
 /// that hold a model.
 std::vector<RankGroup> group_ranks(const RunConfig& config, const std::vector<JobPlan>& folds,
                                    const data::Dataset& dataset, int num_ranks);

@@ -44,13 +44,6 @@ bool agreed_stop(dist::ProcessGroup& group, bool requested) {
   return flag.const_data_ptr<std::int32_t>()[0] != 0;
 }
 
-void check_length(const RunConfig& config, const models::Model& model) {
-  if (config.tokenizer.max_length <= model.max_positions()) return;
-  throw ConfigError("tokenizer.max_length = " + std::to_string(config.tokenizer.max_length) + ", but " +
-                    config.model.path + " has positions for " + std::to_string(model.max_positions()) +
-                    " tokens; lower it");
-}
-
 void log_loading(const models::LoadReport& report, Console& console) {
   for (const auto& name : report.left_out) console.log("left out: " + name);
   for (const auto& name : report.initialized) console.log("initialised: " + name);

@@ -8,9 +8,8 @@
 #include "jobs/console.hpp"
 #include "jobs/error.hpp"
 #include "jobs/run/job.hpp"
-#include "jobs/run/placement.hpp"
+#include "jobs/run/rank_groups.hpp"
 #include "models/directory/load_model.hpp"
-#include "models/networks/model.hpp"
 
 namespace meshfold::jobs {
 
@@ -25,9 +24,6 @@ std::optional<ExitCode> conclude(std::span<const JobOutcome> outcomes, Console& 
 
 /// Whether any rank of the group was asked to stop. Collective.
 bool agreed_stop(dist::ProcessGroup& group, bool requested);
-
-/// ConfigError if tokenizer.max_length exceeds what the model has positions for.
-void check_length(const RunConfig& config, const models::Model& model);
 
 /// The full lists of tensors that were left out and initialised, one line each, into the log file.
 void log_loading(const models::LoadReport& report, Console& console);

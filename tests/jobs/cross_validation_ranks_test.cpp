@@ -22,7 +22,7 @@ using tests::rank_environment;
 constexpr std::size_t kNumFolds = 5;
 
 std::vector<RankGroup> groups_of_world(int size) {
-  return place_folds(std::vector<std::uint64_t>(kNumFolds, 1), size, std::min(size, 2));
+  return place_jobs(std::vector<std::uint64_t>(kNumFolds, 1), size, std::min(size, 2));
 }
 
 TEST(RunOutcome, IsThatOfTheGroupThatRanTheFoldOnEveryRank) {

@@ -7,11 +7,11 @@
 #include <functional>
 #include <string>
 
+#include "jobs/config/job_setup.hpp"
 #include "jobs/cv/out_of_fold.hpp"
 #include "jobs/error.hpp"
 #include "jobs/results/finished_jobs.hpp"
 #include "jobs/results/job_result.hpp"
-#include "jobs/run/job_setup.hpp"
 #include "tests/data/temporary_directory.hpp"
 
 namespace meshfold::jobs {

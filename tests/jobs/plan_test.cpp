@@ -11,9 +11,9 @@
 #include <utility>
 #include <vector>
 
+#include "jobs/config/job_setup.hpp"
 #include "jobs/error.hpp"
 #include "jobs/plan/run_plan.hpp"
-#include "jobs/run/job_setup.hpp"
 #include "jobs/train/gradient_buckets.hpp"
 #include "models/directory/load_model.hpp"
 #include "models/error.hpp"

@@ -1,4 +1,4 @@
-#include "jobs/run/placement.hpp"
+#include "jobs/run/rank_groups.hpp"
 
 #include <gtest/gtest.h>
 
@@ -33,7 +33,7 @@ std::vector<std::uint64_t> uneven_costs(int folds) {
 
 TEST(Placement, GivesEveryRankToOneGroupOfSizesThatDifferByAtMostOne) {
   for (const auto& [folds, ranks, groups] : all_cases()) {
-    const auto placed = place_folds(uneven_costs(folds), ranks, groups);
+    const auto placed = place_jobs(uneven_costs(folds), ranks, groups);
 
     ASSERT_EQ(placed.size(), static_cast<std::size_t>(groups));
     std::vector<int> seen;
@@ -54,7 +54,7 @@ TEST(Placement, RunsEveryFoldOnceAndLeavesNoGroupWithoutOne) {
   for (const auto& [folds, ranks, groups] : all_cases()) {
     for (const auto& costs : {uneven_costs(folds), std::vector<std::uint64_t>(static_cast<std::size_t>(folds), 5)}) {
       std::multiset<int> run;
-      for (const auto& group : place_folds(costs, ranks, groups)) {
+      for (const auto& group : place_jobs(costs, ranks, groups)) {
         EXPECT_FALSE(group.folds.empty()) << folds << " folds, " << ranks << " ranks, " << groups << " groups";
         run.insert(group.folds.begin(), group.folds.end());
       }
@@ -68,7 +68,7 @@ TEST(Placement, RunsEveryFoldOnceAndLeavesNoGroupWithoutOne) {
 TEST(Placement, RunsTheLongestFoldOfAGroupFirst) {
   for (const auto& [folds, ranks, groups] : all_cases()) {
     const auto costs = uneven_costs(folds);
-    for (const auto& group : place_folds(costs, ranks, groups)) {
+    for (const auto& group : place_jobs(costs, ranks, groups)) {
       EXPECT_TRUE(std::ranges::is_sorted(group.folds, std::greater<>(),
                                          [&](int fold) { return costs[static_cast<std::size_t>(fold)]; }));
     }
@@ -78,7 +78,7 @@ TEST(Placement, RunsTheLongestFoldOfAGroupFirst) {
 TEST(Placement, LeavesNoFoldThatWouldEndEarlierElsewhere) {
   for (const auto& [folds, ranks, groups] : all_cases()) {
     const auto costs = uneven_costs(folds);
-    const auto placed = place_folds(costs, ranks, groups);
+    const auto placed = place_jobs(costs, ranks, groups);
     const auto finish = [&](const RankGroup& group, std::uint64_t more) {
       std::uint64_t load = more;
       for (const int fold : group.folds) load += costs[static_cast<std::size_t>(fold)];
@@ -97,7 +97,7 @@ TEST(Placement, LeavesNoFoldThatWouldEndEarlierElsewhere) {
 TEST(Placement, PutsThreeEqualFoldsOnFourRanksAsDocumented) {
   const std::vector<std::uint64_t> costs{1, 1, 1};
 
-  const auto placed = place_folds(costs, 4, 3);
+  const auto placed = place_jobs(costs, 4, 3);
 
   EXPECT_EQ(placed[0].ranks, (std::vector{0, 1}));
   EXPECT_EQ(placed[0].folds, std::vector{0});
@@ -110,7 +110,7 @@ TEST(Placement, PutsThreeEqualFoldsOnFourRanksAsDocumented) {
 TEST(Placement, GivesTheLargerGroupMoreOfTheWork) {
   const std::vector<std::uint64_t> costs{4, 4, 4, 4, 4, 4};
 
-  const auto placed = place_folds(costs, 3, 2);
+  const auto placed = place_jobs(costs, 3, 2);
 
   EXPECT_EQ(placed[0].folds.size(), 4U);
   EXPECT_EQ(placed[1].folds.size(), 2U);
@@ -119,14 +119,14 @@ TEST(Placement, GivesTheLargerGroupMoreOfTheWork) {
 TEST(Placement, RefusesMoreGroupsThanFoldsOrRanks) {
   const std::vector<std::uint64_t> costs{1, 1};
 
-  EXPECT_THROW(place_folds(costs, 4, 3), std::invalid_argument);
-  EXPECT_THROW(place_folds(costs, 1, 2), std::invalid_argument);
-  EXPECT_THROW(place_folds(costs, 1, 0), std::invalid_argument);
+  EXPECT_THROW(place_jobs(costs, 4, 3), std::invalid_argument);
+  EXPECT_THROW(place_jobs(costs, 1, 2), std::invalid_argument);
+  EXPECT_THROW(place_jobs(costs, 1, 0), std::invalid_argument);
 }
 
 TEST(PlaceFolds, KeepsTheRanksOfOneModelTogetherWhenUnitsAreSpread) {
   const std::vector<std::uint64_t> costs = {1, 1, 1};
-  std::vector<RankGroup> groups = place_folds(costs, 4, 3);
+  std::vector<RankGroup> groups = place_jobs(costs, 4, 3);
 
   spread_over_ranks(groups, 2);
 

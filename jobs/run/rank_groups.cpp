@@ -1,4 +1,4 @@
-#include "jobs/run/placement.hpp"
+#include "jobs/run/rank_groups.hpp"
 
 #include <algorithm>
 #include <cassert>
@@ -26,7 +26,7 @@ std::vector<RankGroup> cut_ranks(int num_ranks, int num_groups) {
 
 }  // namespace
 
-std::vector<RankGroup> place_folds(std::span<const std::uint64_t> costs, int num_ranks, int num_groups) {
+std::vector<RankGroup> place_jobs(std::span<const std::uint64_t> costs, int num_ranks, int num_groups) {
   if (num_groups < 1 || num_groups > num_ranks || static_cast<std::size_t>(num_groups) > costs.size()) {
     throw std::invalid_argument("cannot place " + std::to_string(costs.size()) + " folds on " +
                                 std::to_string(num_groups) + " groups of " + std::to_string(num_ranks) + " ranks");

@@ -19,7 +19,7 @@ struct RankGroup {
 /// group of the size it began with, which keeps its bits (docs/numerics.md). Example: costs {1, 1, 1} on 4 ranks in 3
 /// groups -> {0,1}: fold 0; {2}: fold 1; {3}: fold 2. `costs[k]` is the work of fold k in any unit below 2^48. Throws
 /// invalid_argument unless 1 <= num_groups <= min(folds, ranks).
-std::vector<RankGroup> place_folds(std::span<const std::uint64_t> costs, int num_ranks, int num_groups);
+std::vector<RankGroup> place_jobs(std::span<const std::uint64_t> costs, int num_ranks, int num_groups);
 
 /// Puts `unit` neighbouring ranks in the place of each: what was placed were units, the ranks that hold one model
 /// together.
