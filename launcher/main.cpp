@@ -24,6 +24,7 @@
 #include "jobs/report/run_state.hpp"
 #include "jobs/results/export_job.hpp"
 #include "jobs/run/device.hpp"
+#include "jobs/run/train_command.hpp"
 #include "jobs/run_environment.hpp"
 #include "jobs/selftest/selftest.hpp"
 #include "launcher/command_line.hpp"

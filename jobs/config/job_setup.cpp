@@ -42,14 +42,20 @@ models::ModelLayout layout_of(const RunConfig& config, const dist::Mesh& mesh) {
   return layout;
 }
 
-models::LoadOptions load_options_of(const RunConfig& config, const models::HeadConfig& head, int fold,
+RunConfig config_of_job(const RunConfig& run, const JobId& job) {
+  RunConfig config = run;
+  config.run.seed = job_seed(run.run.seed, job);
+  return config;
+}
+
+models::LoadOptions load_options_of(const RunConfig& config, const models::HeadConfig& head,
                                     const models::ModelLayout& layout) {
   models::LoadOptions options;
   options.layout = layout;
   options.head = head;
   options.dropout = config.model.dropout;
   options.compute_type = config.precision == Precision::kBf16 ? at::kBFloat16 : at::kFloat;
-  options.seed = job_seed(config.run.seed, fold);
+  options.seed = config.run.seed;
   options.recompute = config.training.recompute;
   options.rates = config.layer_rates;
   options.reinit_layers = config.model.reinit_layers;

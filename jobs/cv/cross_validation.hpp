@@ -12,8 +12,4 @@ namespace meshfold::jobs {
 /// the world.
 ExitCode run_cross_validation(const RunConfig& config, RunEnvironment& environment);
 
-/// `meshfold train`: one job over all ranks on all rows (validation rows: those of data.fold == 0 if a fold column is
-/// given).
-ExitCode run_training(const RunConfig& config, RunEnvironment& environment);
-
 }  // namespace meshfold::jobs

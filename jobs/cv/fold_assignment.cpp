@@ -222,8 +222,7 @@ void keep_folds_csv(const std::filesystem::path& file, const data::Dataset& data
 std::vector<JobPlan> plan_folds(const Folds& folds) {
   std::vector<JobPlan> plans;
   for (int fold = 0; fold < folds.num_folds; ++fold) {
-    plans.push_back(
-        {"fold-" + std::to_string(fold), fold, folds.num_folds, folds.training_rows(fold), folds.held_out_rows(fold)});
+    plans.push_back({JobId::of_fold(fold), folds.num_folds, folds.training_rows(fold), folds.held_out_rows(fold)});
   }
   return plans;
 }

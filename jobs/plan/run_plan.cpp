@@ -162,7 +162,7 @@ RunPlan plan_run(const std::string& command, const RunConfig& config, int num_ra
   plan.data_source = prepared.from_cache ? "the prepared dataset " + prepared.file.string()
                                          : "the table, tokenized for this plan and not kept";
   const models::HeadConfig head = head_of(config, prepared);
-  const models::ModelOutline outline(config.model.path, load_options_of(config, head, -1, {}));
+  const models::ModelOutline outline(config.model.path, load_options_of(config, head, {}));
   const auto whole = whole_of(outline);
   check_length(config, *whole);
   plan.model = config.model.path + ": " + whole->description();
@@ -173,7 +173,7 @@ RunPlan plan_run(const std::string& command, const RunConfig& config, int num_ra
   for (const RankGroup& ranks : planned.groups) {
     GroupPlan group;
     group.ranks = ranks.ranks;
-    group.jobs = ranks.folds;
+    group.jobs = ranks.jobs;
     group.shape = mesh_shape(config.mesh, static_cast<int>(ranks.ranks.size()));
     group.parts = resolve_parts(config.training, prepared.dataset, group.shape.data, group.shape.pipeline);
     group.stages = models::stage_ranges(outline.backbone().shape(), group.shape.pipeline, config.pipeline.stages);
@@ -185,7 +185,7 @@ RunPlan plan_run(const std::string& command, const RunConfig& config, int num_ra
   for (GroupPlan& group : plan.groups) {
     GroupPlanner planner(outline, config, group);
     planner.keep_state();
-    for (const int job : group.jobs) planner.run(planned.jobs[static_cast<std::size_t>(job)], prepared.dataset);
+    for (const std::size_t job : group.jobs) planner.run(planned.jobs[job], prepared.dataset);
   }
   return plan;
 }

@@ -48,7 +48,7 @@ Predicted predict_with_jobs(const RunConfig& config, const std::vector<JobRecord
   check_inputs(config, head, dataset);
   at::Tensor sum;
   for (const auto& job : jobs) {
-    console.progress("predict with " + job.name + ", step " + std::to_string(job.selected_step));
+    console.progress("predict with " + job.id.name + ", step " + std::to_string(job.selected_step));
     const auto model = load_finished_model(config, config.run.directory, job, mesh);
     const auto outputs = predict_rows(*model, mesh, dataset, all_rows(dataset), config.predict.max_tokens_per_pack);
     const auto values = shown(head, config.predict.output, outputs).to(at::kDouble);
@@ -104,7 +104,7 @@ ExitCode run_predict(const RunConfig& given, RunEnvironment& environment) {
     write_predictions(file, config.data.id, ids_of(prepared.dataset), predicted.head.labels, predicted.values);
   });
   const auto source = jobs.empty()       ? config.model.path
-                      : jobs.size() == 1 ? jobs.front().name
+                      : jobs.size() == 1 ? jobs.front().id.name
                                          : "the mean of " + std::to_string(jobs.size()) + " folds";
   environment.console.say("predictions of " + source + ": " + file.string());
   return ExitCode::kDone;

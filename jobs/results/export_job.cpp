@@ -29,7 +29,7 @@ void make_room(const fs::path& directory) {
 }
 
 std::string mark_of(const JobRecord& record) {
-  return "{\"job\": \"" + record.name + "\", \"step\": " + std::to_string(record.selected_step) + "}\n";
+  return "{\"job\": \"" + record.id.name + "\", \"step\": " + std::to_string(record.selected_step) + "}\n";
 }
 
 }  // namespace
@@ -53,7 +53,7 @@ ExitCode run_export(const RunConfig& config, RunEnvironment& environment) {
     if (world->rank() != 0) return;
     const auto record = choose_job(config.run.directory, config.export_job);
     const auto directory = export_job(config, record);
-    environment.console.say("model of " + record.name + ", step " + std::to_string(record.selected_step) + ": " +
+    environment.console.say("model of " + record.id.name + ", step " + std::to_string(record.selected_step) + ": " +
                             directory.string());
   });
   return ExitCode::kDone;

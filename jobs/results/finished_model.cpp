@@ -28,13 +28,14 @@ void load_checkpoint_weights(const fs::path& job_directory, std::int64_t step, m
 std::unique_ptr<models::Model> load_finished_model(const RunConfig& config, const fs::path& run,
                                                    const JobRecord& record, const dist::Mesh& mesh) {
   std::unique_ptr<models::Model> model;
-  dist::agree(mesh.all(), "load the model of " + record.name, [&] {
+  dist::agree(mesh.all(), "load the model of " + record.id.name, [&] {
     const auto source = config.model.path.empty() ? record.model_path : config.model.path;
     auto head = record.head;
     head.dropout = config.model.head_dropout;
-    model = models::load_model(source, load_options_of(config, head, record.fold, layout_of(config, mesh))).model;
+    model = models::load_model(source, load_options_of(config_of_job(config, record.id), head, layout_of(config, mesh)))
+                .model;
   });
-  load_checkpoint_weights(run / record.name, record.selected_step, *model, mesh);
+  load_checkpoint_weights(run / record.id.name, record.selected_step, *model, mesh);
   return model;
 }
 

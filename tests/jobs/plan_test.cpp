@@ -57,7 +57,7 @@ std::unique_ptr<models::Model> load_part(const RunConfig& config, const dist::Me
   models::ModelLayout layout = first_part(config, shape);
   layout.tensor_rank = place.tensor;
   layout.pipeline_rank = place.pipeline;
-  return models::load_model(config.model.path, load_options_of(config, head, -1, layout)).model;
+  return models::load_model(config.model.path, load_options_of(config, head, layout)).model;
 }
 
 const ParameterPlan& parameter(const RunPlan& plan, const std::string& name) {

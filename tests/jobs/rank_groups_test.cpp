@@ -11,29 +11,29 @@ namespace meshfold::jobs {
 namespace {
 
 struct Case {
-  int folds, ranks, groups;
+  int jobs, ranks, groups;
 };
 
 std::vector<Case> all_cases() {
   std::vector<Case> cases;
-  for (int folds = 1; folds <= 9; ++folds) {
+  for (int jobs = 1; jobs <= 9; ++jobs) {
     for (int ranks = 1; ranks <= 17; ++ranks) {
-      for (int groups = 1; groups <= std::min(folds, ranks); ++groups) cases.push_back({folds, ranks, groups});
+      for (int groups = 1; groups <= std::min(jobs, ranks); ++groups) cases.push_back({jobs, ranks, groups});
     }
   }
   return cases;
 }
 
-/// Different for every fold, in no order.
-std::vector<std::uint64_t> uneven_costs(int folds) {
+/// Different for every job, in no order.
+std::vector<std::uint64_t> uneven_costs(int jobs) {
   std::vector<std::uint64_t> costs;
-  for (int k = 0; k < folds; ++k) costs.push_back(1000 + static_cast<std::uint64_t>(k * 7919 % 613));
+  for (int k = 0; k < jobs; ++k) costs.push_back(1000 + static_cast<std::uint64_t>(k * 7919 % 613));
   return costs;
 }
 
-TEST(Placement, GivesEveryRankToOneGroupOfSizesThatDifferByAtMostOne) {
-  for (const auto& [folds, ranks, groups] : all_cases()) {
-    const auto placed = place_jobs(uneven_costs(folds), ranks, groups);
+TEST(RankGroups, GivesEveryRankToOneGroupOfSizesThatDifferByAtMostOne) {
+  for (const auto& [jobs, ranks, groups] : all_cases()) {
+    const auto placed = place_jobs(uneven_costs(jobs), ranks, groups);
 
     ASSERT_EQ(placed.size(), static_cast<std::size_t>(groups));
     std::vector<int> seen;
@@ -45,47 +45,46 @@ TEST(Placement, GivesEveryRankToOneGroupOfSizesThatDifferByAtMostOne) {
     }
     std::vector<int> all(static_cast<std::size_t>(ranks));
     std::iota(all.begin(), all.end(), 0);
-    EXPECT_EQ(seen, all) << folds << " folds, " << ranks << " ranks, " << groups << " groups";
+    EXPECT_EQ(seen, all) << jobs << " jobs, " << ranks << " ranks, " << groups << " groups";
     EXPECT_LE(largest - smallest, 1U);
   }
 }
 
-TEST(Placement, RunsEveryFoldOnceAndLeavesNoGroupWithoutOne) {
-  for (const auto& [folds, ranks, groups] : all_cases()) {
-    for (const auto& costs : {uneven_costs(folds), std::vector<std::uint64_t>(static_cast<std::size_t>(folds), 5)}) {
-      std::multiset<int> run;
+TEST(RankGroups, RunsEveryJobOnceAndLeavesNoGroupWithoutOne) {
+  for (const auto& [jobs, ranks, groups] : all_cases()) {
+    for (const auto& costs : {uneven_costs(jobs), std::vector<std::uint64_t>(static_cast<std::size_t>(jobs), 5)}) {
+      std::multiset<std::size_t> run;
       for (const auto& group : place_jobs(costs, ranks, groups)) {
-        EXPECT_FALSE(group.folds.empty()) << folds << " folds, " << ranks << " ranks, " << groups << " groups";
-        run.insert(group.folds.begin(), group.folds.end());
+        EXPECT_FALSE(group.jobs.empty()) << jobs << " jobs, " << ranks << " ranks, " << groups << " groups";
+        run.insert(group.jobs.begin(), group.jobs.end());
       }
 
-      ASSERT_EQ(run.size(), static_cast<std::size_t>(folds));
-      for (int fold = 0; fold < folds; ++fold) EXPECT_EQ(run.count(fold), 1U);
+      ASSERT_EQ(run.size(), static_cast<std::size_t>(jobs));
+      for (std::size_t job = 0; job < run.size(); ++job) EXPECT_EQ(run.count(job), 1U);
     }
   }
 }
 
-TEST(Placement, RunsTheLongestFoldOfAGroupFirst) {
-  for (const auto& [folds, ranks, groups] : all_cases()) {
-    const auto costs = uneven_costs(folds);
+TEST(RankGroups, RunsTheLongestJobOfAGroupFirst) {
+  for (const auto& [jobs, ranks, groups] : all_cases()) {
+    const auto costs = uneven_costs(jobs);
     for (const auto& group : place_jobs(costs, ranks, groups)) {
-      EXPECT_TRUE(std::ranges::is_sorted(group.folds, std::greater<>(),
-                                         [&](int fold) { return costs[static_cast<std::size_t>(fold)]; }));
+      EXPECT_TRUE(std::ranges::is_sorted(group.jobs, std::greater<>(), [&](std::size_t job) { return costs[job]; }));
     }
   }
 }
 
-TEST(Placement, LeavesNoFoldThatWouldEndEarlierElsewhere) {
-  for (const auto& [folds, ranks, groups] : all_cases()) {
-    const auto costs = uneven_costs(folds);
+TEST(RankGroups, LeavesNoJobThatWouldEndEarlierElsewhere) {
+  for (const auto& [jobs, ranks, groups] : all_cases()) {
+    const auto costs = uneven_costs(jobs);
     const auto placed = place_jobs(costs, ranks, groups);
     const auto finish = [&](const RankGroup& group, std::uint64_t more) {
       std::uint64_t load = more;
-      for (const int fold : group.folds) load += costs[static_cast<std::size_t>(fold)];
+      for (const std::size_t job : group.jobs) load += costs[job];
       return static_cast<double>(load) / static_cast<double>(group.ranks.size());
     };
     for (const auto& group : placed) {
-      const auto last = costs[static_cast<std::size_t>(group.folds.back())];
+      const auto last = costs[group.jobs.back()];
       for (const auto& other : placed) {
         if (&other == &group) continue;
         EXPECT_LE(finish(group, 0), finish(other, last) + 1e-9);
@@ -94,29 +93,29 @@ TEST(Placement, LeavesNoFoldThatWouldEndEarlierElsewhere) {
   }
 }
 
-TEST(Placement, PutsThreeEqualFoldsOnFourRanksAsDocumented) {
+TEST(RankGroups, PutsThreeEqualJobsOnFourRanksAsDocumented) {
   const std::vector<std::uint64_t> costs{1, 1, 1};
 
   const auto placed = place_jobs(costs, 4, 3);
 
   EXPECT_EQ(placed[0].ranks, (std::vector{0, 1}));
-  EXPECT_EQ(placed[0].folds, std::vector{0});
-  EXPECT_EQ(placed[1].folds, std::vector{1});
-  EXPECT_EQ(placed[2].folds, std::vector{2});
+  EXPECT_EQ(placed[0].jobs, std::vector<std::size_t>{0});
+  EXPECT_EQ(placed[1].jobs, std::vector<std::size_t>{1});
+  EXPECT_EQ(placed[2].jobs, std::vector<std::size_t>{2});
   EXPECT_EQ(group_of_rank(placed, 1), 0U);
   EXPECT_EQ(group_of_rank(placed, 3), 2U);
 }
 
-TEST(Placement, GivesTheLargerGroupMoreOfTheWork) {
+TEST(RankGroups, GivesTheLargerGroupMoreOfTheWork) {
   const std::vector<std::uint64_t> costs{4, 4, 4, 4, 4, 4};
 
   const auto placed = place_jobs(costs, 3, 2);
 
-  EXPECT_EQ(placed[0].folds.size(), 4U);
-  EXPECT_EQ(placed[1].folds.size(), 2U);
+  EXPECT_EQ(placed[0].jobs.size(), 4U);
+  EXPECT_EQ(placed[1].jobs.size(), 2U);
 }
 
-TEST(Placement, RefusesMoreGroupsThanFoldsOrRanks) {
+TEST(RankGroups, RefusesMoreGroupsThanJobsOrRanks) {
   const std::vector<std::uint64_t> costs{1, 1};
 
   EXPECT_THROW(place_jobs(costs, 4, 3), std::invalid_argument);
@@ -124,7 +123,7 @@ TEST(Placement, RefusesMoreGroupsThanFoldsOrRanks) {
   EXPECT_THROW(place_jobs(costs, 1, 0), std::invalid_argument);
 }
 
-TEST(PlaceFolds, KeepsTheRanksOfOneModelTogetherWhenUnitsAreSpread) {
+TEST(RankGroups, KeepsTheRanksOfOneModelTogetherWhenUnitsAreSpread) {
   const std::vector<std::uint64_t> costs = {1, 1, 1};
   std::vector<RankGroup> groups = place_jobs(costs, 4, 3);
 
