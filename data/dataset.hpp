@@ -47,4 +47,9 @@ class Dataset {
   std::shared_ptr<const State> state_;
 };
 
+/// All ids, in row order.
+std::vector<std::string> ids_of(const Dataset& dataset);
+/// 0, 1, ... num_samples() - 1.
+std::vector<std::uint32_t> all_rows(const Dataset& dataset);
+
 }  // namespace meshfold::data

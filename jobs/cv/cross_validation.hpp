@@ -2,7 +2,7 @@
 
 #include "jobs/config/run_config.hpp"
 #include "jobs/error.hpp"
-#include "jobs/run/run_environment.hpp"
+#include "jobs/run_environment.hpp"
 
 namespace meshfold::jobs {
 
@@ -11,9 +11,5 @@ namespace meshfold::jobs {
 /// submission.csv, report.html. Continues a run that was interrupted: finished folds are not run again. Collective over
 /// the world.
 ExitCode run_cross_validation(const RunConfig& config, RunEnvironment& environment);
-
-/// `meshfold train`: one job over all ranks on all rows (validation rows: those of data.fold == 0 if a fold column is
-/// given).
-ExitCode run_training(const RunConfig& config, RunEnvironment& environment);
 
 }  // namespace meshfold::jobs

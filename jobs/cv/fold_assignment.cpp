@@ -219,6 +219,14 @@ void keep_folds_csv(const std::filesystem::path& file, const data::Dataset& data
   }
 }
 
+std::vector<JobPlan> plan_folds(const Folds& folds) {
+  std::vector<JobPlan> plans;
+  for (int fold = 0; fold < folds.num_folds; ++fold) {
+    plans.push_back({JobId::of_fold(fold), folds.num_folds, folds.training_rows(fold), folds.held_out_rows(fold)});
+  }
+  return plans;
+}
+
 std::string describe(const Folds& folds, const RunConfig& config) {
   std::string text = name_of(config) + ": " + list(folds.report.sizes) + " samples";
   if (folds.labels.num_labels() > 0) {
@@ -234,13 +242,6 @@ std::string describe(const Folds& folds, const RunConfig& config) {
   return text + (folds.report.groups_in_several_folds == 0
                      ? "no group in two folds"
                      : std::to_string(folds.report.groups_in_several_folds) + " groups in several folds");
-}
-
-std::vector<std::string> ids_of(const data::Dataset& dataset) {
-  std::vector<std::string> ids;
-  ids.reserve(dataset.num_samples());
-  for (std::uint32_t row = 0; row < dataset.num_samples(); ++row) ids.emplace_back(dataset.id(row));
-  return ids;
 }
 
 }  // namespace meshfold::jobs

@@ -9,6 +9,7 @@
 #include "data/folds.hpp"
 #include "data/stratified_folds.hpp"
 #include "jobs/config/run_config.hpp"
+#include "jobs/run/job.hpp"
 
 namespace meshfold::jobs {
 
@@ -37,11 +38,11 @@ Folds make_folds(const RunConfig& config, const data::Dataset& dataset, const st
 /// differing sample. One rank.
 void keep_folds_csv(const std::filesystem::path& file, const data::Dataset& dataset, const Folds& folds);
 
+/// A job per fold.
+std::vector<JobPlan> plan_folds(const Folds& folds);
+
 /// "group k-fold by doc: 1000, 1000, 1000 samples; 873, 880, 871 groups; no group in two folds;
 /// largest deviation of a label's share 0.0021 (sd in bin 3 of 10, fold 1)".
 std::string describe(const Folds& folds, const RunConfig& config);
-
-/// All ids of a dataset, in row order.
-std::vector<std::string> ids_of(const data::Dataset& dataset);
 
 }  // namespace meshfold::jobs

@@ -11,8 +11,8 @@ namespace {
 
 /// Takes one fold's rows into `collected`, checking each against the assignment and against what is there already.
 void take_fold(const JobResult& result, const data::FoldAssignment& folds, std::span<const std::string> ids,
-               std::vector<int>& predicted_by, at::Tensor& collected) {
-  const auto& name = result.record.name;
+               std::vector<bool>& is_predicted, at::Tensor& collected) {
+  const auto& name = result.record.id.name;
   const auto predictions = result.validation_predictions.contiguous();
   if (predictions.dim() != 2 || predictions.size(0) != static_cast<std::int64_t>(result.rows.size()) ||
       predictions.size(1) != collected.size(1)) {
@@ -27,14 +27,14 @@ void take_fold(const JobResult& result, const data::FoldAssignment& folds, std::
       throw OutOfFoldError(name + " predicts row " + std::to_string(row) + ", but the table has " +
                            std::to_string(ids.size()) + " samples");
     }
-    if (folds[row] != result.record.fold) {
+    if (folds[row] != result.record.id.fold) {
       throw OutOfFoldError("sample '" + ids[row] + "' is held out by fold " + std::to_string(folds[row]) +
                            " but was predicted by " + name + ", which was trained on it");
     }
-    if (predicted_by[row] >= 0) {
+    if (is_predicted[row]) {
       throw OutOfFoldError("sample '" + ids[row] + "' was predicted twice by " + name);
     }
-    predicted_by[row] = result.record.fold;
+    is_predicted[row] = true;
     for (std::int64_t c = 0; c < collected.size(1); ++c) {
       const float value = source[static_cast<std::int64_t>(i)][c];
       if (!std::isfinite(value)) {
@@ -84,10 +84,10 @@ at::Tensor collect_out_of_fold(std::span<const JobResult> results, const data::F
   if (results.empty()) throw OutOfFoldError("no fold has finished");
   const auto width = static_cast<std::int64_t>(results.front().record.head.labels.size());
   auto collected = at::zeros({static_cast<std::int64_t>(ids.size()), width}, at::kFloat);
-  std::vector<int> predicted_by(ids.size(), -1);
-  for (const auto& result : results) take_fold(result, folds, ids, predicted_by, collected);
+  std::vector<bool> is_predicted(ids.size(), false);
+  for (const auto& result : results) take_fold(result, folds, ids, is_predicted, collected);
   for (std::size_t row = 0; row < ids.size(); ++row) {
-    if (predicted_by[row] < 0) {
+    if (!is_predicted[row]) {
       throw OutOfFoldError("sample '" + ids[row] + "' of fold " + std::to_string(folds[row]) +
                            " has no out-of-fold prediction");
     }

@@ -7,14 +7,14 @@
 #include "jobs/config/run_config.hpp"
 #include "jobs/plan/run_plan.hpp"
 #include "jobs/run/job.hpp"
-#include "jobs/run/placement.hpp"
+#include "jobs/run/rank_groups.hpp"
 
 namespace meshfold::jobs {
 
 /// The trainings of a run and the ranks that do them.
 struct PlannedJobs {
   std::vector<JobPlan> jobs;
-  std::vector<RankGroup> groups;  ///< folds: places in `jobs`
+  std::vector<RankGroup> groups;
 };
 
 /// As `command` ("cv" or "train") cuts and places them. `labels`: of the head. Throws ConfigError.

@@ -45,7 +45,7 @@ Json rank_of(const RankPlan& rank) {
 Json group_of(const RunPlan& plan, const GroupPlan& group) {
   Json json = {{"mesh", shape_of(group.shape)}, {"ranks", Json::array()}, {"jobs", Json::array()},
                {"parts", group.parts},          {"steps", group.steps},   {"stages", Json::array()}};
-  for (const int job : group.jobs) json["jobs"].push_back(plan.jobs[static_cast<std::size_t>(job)].name);
+  for (const std::size_t job : group.jobs) json["jobs"].push_back(plan.jobs[job].name);
   for (const auto& range : group.stages) json["stages"].push_back({{"first_layer", range.first}, {"end", range.end}});
   for (const RankPlan& rank : group.plans) json["ranks"].push_back(rank_of(rank));
   return json;

@@ -8,7 +8,6 @@
 #include <utility>
 #include <vector>
 
-#include "jobs/run/startup_facts.hpp"
 #include "models/parameters/layer_rates.hpp"
 #include "models/parameters/parameter_store.hpp"
 
@@ -52,7 +51,7 @@ std::string stage_in_words(const GroupPlan& group, std::size_t stage) {
 void print_mesh(const RunPlan& plan, const GroupPlan& group, Console& console) {
   constexpr int kShown = 16;
   std::string jobs;
-  for (const int job : group.jobs) jobs += " " + plan.jobs[static_cast<std::size_t>(job)].name;
+  for (const std::size_t job : group.jobs) jobs += " " + plan.jobs[job].name;
   console.say("mesh of ranks " + in_words(group.ranks) + ": " + group.shape.to_string() + ", " +
               std::to_string(group.parts) + " packs a step, for" + jobs);
   Row header = {""};

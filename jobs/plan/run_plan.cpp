@@ -5,14 +5,13 @@
 #include <span>
 #include <utility>
 
+#include "jobs/config/job_setup.hpp"
 #include "jobs/plan/activation_plan.hpp"
 #include "jobs/plan/job_plans.hpp"
 #include "jobs/plan/rank_geometry.hpp"
 #include "jobs/plan/step_shapes.hpp"
+#include "jobs/prepare/head.hpp"
 #include "jobs/prepare/lone_dataset.hpp"
-#include "jobs/run/job_setup.hpp"
-#include "jobs/run/run_outcome.hpp"
-#include "jobs/run/startup_facts.hpp"
 #include "jobs/train/trainer.hpp"
 #include "models/directory/model_outline.hpp"
 #include "models/gradients/parameter_blocks.hpp"
@@ -163,7 +162,7 @@ RunPlan plan_run(const std::string& command, const RunConfig& config, int num_ra
   plan.data_source = prepared.from_cache ? "the prepared dataset " + prepared.file.string()
                                          : "the table, tokenized for this plan and not kept";
   const models::HeadConfig head = head_of(config, prepared);
-  const models::ModelOutline outline(config.model.path, load_options_of(config, head, -1, {}));
+  const models::ModelOutline outline(config.model.path, load_options_of(config, head, {}));
   const auto whole = whole_of(outline);
   check_length(config, *whole);
   plan.model = config.model.path + ": " + whole->description();
@@ -174,7 +173,7 @@ RunPlan plan_run(const std::string& command, const RunConfig& config, int num_ra
   for (const RankGroup& ranks : planned.groups) {
     GroupPlan group;
     group.ranks = ranks.ranks;
-    group.jobs = ranks.folds;
+    group.jobs = ranks.jobs;
     group.shape = mesh_shape(config.mesh, static_cast<int>(ranks.ranks.size()));
     group.parts = resolve_parts(config.training, prepared.dataset, group.shape.data, group.shape.pipeline);
     group.stages = models::stage_ranges(outline.backbone().shape(), group.shape.pipeline, config.pipeline.stages);
@@ -186,7 +185,7 @@ RunPlan plan_run(const std::string& command, const RunConfig& config, int num_ra
   for (GroupPlan& group : plan.groups) {
     GroupPlanner planner(outline, config, group);
     planner.keep_state();
-    for (const int job : group.jobs) planner.run(planned.jobs[static_cast<std::size_t>(job)], prepared.dataset);
+    for (const std::size_t job : group.jobs) planner.run(planned.jobs[job], prepared.dataset);
   }
   return plan;
 }

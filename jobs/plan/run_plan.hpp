@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -43,8 +44,8 @@ struct JobSteps {
 
 /// Ranks that train their jobs one after the other on one mesh.
 struct GroupPlan {
-  std::vector<int> ranks;  ///< of the world
-  std::vector<int> jobs;   ///< places in RunPlan::jobs
+  std::vector<int> ranks;         ///< of the world
+  std::vector<std::size_t> jobs;  ///< places in RunPlan::jobs
   dist::MeshShape shape;
   int parts = 0;                           ///< packs a step
   std::int64_t steps = 0;                  ///< of its jobs together

@@ -6,7 +6,7 @@
 
 #include "data/pack.hpp"
 #include "data/step_plan.hpp"
-#include "jobs/run/job_setup.hpp"
+#include "jobs/job_id.hpp"
 #include "models/context/packed_input.hpp"
 
 namespace meshfold::jobs {
@@ -59,7 +59,7 @@ void for_each_step(const RunConfig& config, const JobPlan& job, const data::Data
   SlotCounts slots(backbone);
   std::vector<PackShape> packs;
   for (std::int64_t step = 0; step < num_steps;) {
-    const data::StepPlan plan(job_seed(config.run.seed, job.fold), static_cast<std::uint32_t>(step / an_epoch),
+    const data::StepPlan plan(job_seed(config.run.seed, job.id), static_cast<std::uint32_t>(step / an_epoch),
                               job.training_rows, static_cast<std::size_t>(training.batch_size),
                               training.drop_last ? data::LastStep::kDrop : data::LastStep::kShort);
     for (std::size_t i = 0; i < plan.num_steps() && step < num_steps; ++i, ++step) {

@@ -4,18 +4,16 @@
 
 #include <filesystem>
 #include <memory>
-#include <numeric>
 
 #include "dist/agreement.hpp"
 #include "dist/mesh.hpp"
-#include "dist/mpi_process_group.hpp"
-#include "jobs/cv/fold_assignment.hpp"
+#include "jobs/config/job_setup.hpp"
+#include "jobs/placement.hpp"
 #include "jobs/prepare/dataset_cache.hpp"
-#include "jobs/results/export_job.hpp"
+#include "jobs/prepare/head.hpp"
 #include "jobs/results/finished_jobs.hpp"
+#include "jobs/results/finished_model.hpp"
 #include "jobs/results/prediction_table.hpp"
-#include "jobs/run/job_setup.hpp"
-#include "jobs/run/startup_facts.hpp"
 #include "jobs/train/predict_rows.hpp"
 #include "models/directory/load_model.hpp"
 #include "models/networks/model.hpp"
@@ -37,12 +35,6 @@ void check_output(const models::HeadConfig& head, PredictOutput output) {
   }
 }
 
-std::vector<std::uint32_t> all_rows(const data::Dataset& dataset) {
-  std::vector<std::uint32_t> rows(dataset.num_samples());
-  std::iota(rows.begin(), rows.end(), 0U);
-  return rows;
-}
-
 struct Predicted {
   models::HeadConfig head;
   at::Tensor values;  ///< [rows, C] fp32
@@ -56,7 +48,7 @@ Predicted predict_with_jobs(const RunConfig& config, const std::vector<JobRecord
   check_inputs(config, head, dataset);
   at::Tensor sum;
   for (const auto& job : jobs) {
-    console.progress("predict with " + job.name + ", step " + std::to_string(job.selected_step));
+    console.progress("predict with " + job.id.name + ", step " + std::to_string(job.selected_step));
     const auto model = load_finished_model(config, config.run.directory, job, mesh);
     const auto outputs = predict_rows(*model, mesh, dataset, all_rows(dataset), config.predict.max_tokens_per_pack);
     const auto values = shown(head, config.predict.output, outputs).to(at::kDouble);
@@ -89,7 +81,7 @@ ExitCode run_predict(const RunConfig& given, RunEnvironment& environment) {
   const auto world = environment.mpi.world();
   if (config.data.test.empty())
     throw ConfigError("data.test is not set; name the table to predict (CSV or JSON Lines)");
-  set_threads(config, environment);
+  set_threads(config.run.threads, environment);
   const dist::Mesh mesh = make_mesh(config, environment.groups, world, "predict");
 
   const auto jobs = agreed_finished_jobs(mesh.all(), config.run.directory);
@@ -112,38 +104,9 @@ ExitCode run_predict(const RunConfig& given, RunEnvironment& environment) {
     write_predictions(file, config.data.id, ids_of(prepared.dataset), predicted.head.labels, predicted.values);
   });
   const auto source = jobs.empty()       ? config.model.path
-                      : jobs.size() == 1 ? jobs.front().name
+                      : jobs.size() == 1 ? jobs.front().id.name
                                          : "the mean of " + std::to_string(jobs.size()) + " folds";
   environment.console.say("predictions of " + source + ": " + file.string());
-  return ExitCode::kDone;
-}
-
-ExitCode run_export(const RunConfig& config, RunEnvironment& environment) {
-  const auto world = dist::make_mpi_process_group(environment.mpi.world(), "world");
-  set_threads(config, environment);
-  dist::agree(*world, "export a model", [&] {
-    if (world->rank() != 0) return;
-    const auto record = choose_job(config.run.directory, config.export_job);
-    const auto directory = export_job(config, record);
-    environment.console.say("model of " + record.name + ", step " + std::to_string(record.selected_step) + ": " +
-                            directory.string());
-  });
-  return ExitCode::kDone;
-}
-
-ExitCode run_tokenize(const RunConfig& config, RunEnvironment& environment) {
-  if (config.data.train.empty() && config.data.test.empty()) {
-    throw ConfigError("neither data.train nor data.test is set; name the tables to tokenize");
-  }
-  set_threads(config, environment);
-  const auto tokenize = [&](const std::string& table, TableRole role) {
-    if (table.empty()) return;
-    const auto prepared = prepare_dataset(config, table, role, environment);
-    environment.console.say(describe(prepared, table));
-    environment.console.say("  " + prepared.file.string());
-  };
-  tokenize(config.data.train, TableRole::kTrain);
-  tokenize(config.data.test, TableRole::kTest);
   return ExitCode::kDone;
 }
 

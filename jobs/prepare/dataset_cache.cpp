@@ -3,7 +3,9 @@
 #include <ATen/ops/empty.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <optional>
 #include <system_error>
 #include <utility>
@@ -130,6 +132,12 @@ void make_dataset(Preparation& work) {
   }
 }
 
+std::string fixed(double value) {
+  char text[48];
+  std::snprintf(text, sizeof text, "%.1f", value);
+  return text;
+}
+
 }  // namespace
 
 PreparedDataset prepare_dataset(const RunConfig& config, const fs::path& table, TableRole role,
@@ -150,6 +158,26 @@ PreparedDataset prepare_dataset(const RunConfig& config, const fs::path& table, 
   });
   prepared.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return prepared;
+}
+
+std::string describe(const PreparedDataset& prepared, const std::string& table) {
+  const auto& dataset = prepared.dataset;
+  std::uint64_t tokens = 0, longest = 0;
+  for (std::uint32_t row = 0; row < dataset.num_samples(); ++row) {
+    const std::uint64_t length = dataset.sample_length(row);
+    tokens += length;
+    longest = std::max(longest, length);
+  }
+  auto text = table + ": " + with_separators(dataset.num_samples()) + " rows";
+  if (dataset.num_targets() > 0 && prepared.class_names.empty()) {
+    text += ", " + std::to_string(dataset.num_targets()) + " targets";
+  }
+  if (dataset.views_per_sample() > 1) text += ", " + std::to_string(dataset.views_per_sample()) + " texts each";
+  if (dataset.num_features() > 0) text += ", " + std::to_string(dataset.num_features()) + " features";
+  if (!prepared.class_names.empty()) text += ", " + std::to_string(prepared.class_names.size()) + " classes";
+  const auto rows = std::max<double>(1, dataset.num_samples());
+  text += ", tokens mean " + fixed(static_cast<double>(tokens) / rows) + " max " + std::to_string(longest);
+  return text + (prepared.from_cache ? " (tokenized before)" : " (tokenized in " + fixed(prepared.seconds) + " s)");
 }
 
 }  // namespace meshfold::jobs

@@ -6,7 +6,7 @@
 #include "data/dataset.hpp"
 #include "dist/communicator.hpp"
 #include "jobs/config/run_config.hpp"
-#include "jobs/run/run_environment.hpp"
+#include "jobs/run_environment.hpp"
 
 namespace meshfold::jobs {
 
@@ -27,5 +27,8 @@ struct PreparedDataset {
 };
 PreparedDataset prepare_dataset(const RunConfig& config, const std::filesystem::path& table, TableRole role,
                                 RunEnvironment& environment);
+
+/// "train.csv: 3,000 rows, 2 targets, tokens mean 21.3 max 64 (tokenized before)".
+std::string describe(const PreparedDataset& prepared, const std::string& table);
 
 }  // namespace meshfold::jobs

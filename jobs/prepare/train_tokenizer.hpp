@@ -2,7 +2,7 @@
 
 #include "jobs/config/run_config.hpp"
 #include "jobs/error.hpp"
-#include "jobs/run/run_environment.hpp"
+#include "jobs/run_environment.hpp"
 
 namespace meshfold::jobs {
 

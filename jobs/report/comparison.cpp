@@ -51,15 +51,15 @@ double value_at(const Points& points, double x) {
   return before->second + share * (after->second - before->second);
 }
 
-Points loss_of(const FoldSummary& fold) {
+Points loss_of(const JobSummary& job) {
   Points points;
-  for (const auto& step : fold.history.steps) points.emplace_back(step.epoch, step.loss);
+  for (const auto& step : job.history.steps) points.emplace_back(step.epoch, step.loss);
   return smoothed(points, static_cast<double>(points.size()) / 20);
 }
 
-Points scores_of(const FoldSummary& fold, const std::string& metric) {
+Points scores_of(const JobSummary& job, const std::string& metric) {
   Points points;
-  for (const auto& evaluation : fold.history.evaluations) {
+  for (const auto& evaluation : job.history.evaluations) {
     const double score = score_of(evaluation.scores, metric);
     if (std::isfinite(score)) points.emplace_back(evaluation.epoch, score);
   }
@@ -73,7 +73,7 @@ std::string chart_section(const std::string& title, const std::string& y_label, 
   std::vector<std::string> names;
   for (std::size_t i = 0; i < runs.size(); ++i) {
     std::vector<Points> curves;
-    for (const auto& fold : runs[i].record.folds) curves.push_back(curve_of(fold));
+    for (const auto& job : runs[i].record.jobs) curves.push_back(curve_of(job));
     chart.series.push_back({runs[i].name, static_cast<int>(i), mean_curve(curves), false, false});
     names.push_back(runs[i].name);
   }
@@ -117,18 +117,17 @@ Rows score_rows(const std::vector<ComparedRun>& runs) {
 }
 
 Rows fold_rows(const std::vector<ComparedRun>& runs) {
-  std::vector<std::string> jobs;
+  std::vector<std::string> names;
   for (const auto& run : runs) {
-    for (const auto& fold : run.record.folds) jobs.push_back(fold.job);
+    for (const auto& job : run.record.jobs) names.push_back(job.id.name);
   }
   Rows rows;
-  for (const auto& job : distinct(jobs)) {
-    std::vector<std::string> row = {job};
+  for (const auto& name : distinct(names)) {
+    std::vector<std::string> row = {name};
     for (const auto& run : runs) {
-      const auto fold = std::ranges::find(run.record.folds, job, &FoldSummary::job);
-      const double score =
-          fold == run.record.folds.end() ? std::nan("") : score_of(fold->scores, main_metric(run.record));
-      row.push_back(std::isfinite(score) ? fixed_number(score, 4) + (fold->finished ? "" : " *") : "");
+      const auto job = std::ranges::find(run.record.jobs, name, [](const JobSummary& each) { return each.id.name; });
+      const double score = job == run.record.jobs.end() ? std::nan("") : score_of(job->scores, main_metric(run.record));
+      row.push_back(std::isfinite(score) ? fixed_number(score, 4) + (job->finished ? "" : " *") : "");
     }
     rows.push_back(std::move(row));
   }
@@ -174,7 +173,7 @@ void write_comparison(const std::filesystem::path& file, const std::vector<Compa
   }
   body += html_grid({chart_section("Training loss", "training loss", runs, loss_of),
                      chart_section(metric + " by epoch", metric, runs,
-                                   [&](const FoldSummary& fold) { return scores_of(fold, metric); })});
+                                   [&](const JobSummary& job) { return scores_of(job, metric); })});
   body += html_section("Folds: " + metric, html_table(header_of("fold", runs), fold_rows(runs)) +
                                                html_note("* has not finished: the score of its last evaluation."));
   body += html_section("Options that differ",

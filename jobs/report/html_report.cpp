@@ -34,9 +34,9 @@ class Report {
   std::string headline() const {
     const double pooled = score_of(run_.notes.pooled, metric_), trivial = score_of(run_.notes.trivial, metric_);
     if (!std::isfinite(pooled)) {
-      const auto finished = std::ranges::count(run_.folds, true, &FoldSummary::finished);
+      const auto finished = std::ranges::count(run_.jobs, true, &JobSummary::finished);
       return "<section class=\"hero\"><div><b>" + html_escaped(run_.state) + "</b><span>" + std::to_string(finished) +
-             " of " + std::to_string(run_.folds.size()) + " finished</span></div></section>\n";
+             " of " + std::to_string(run_.jobs.size()) + " finished</span></div></section>\n";
     }
     const bool out_of_fold = run_.notes.command != "train";
     std::string html = "<section class=\"hero\"><div><b>" + fixed_number(pooled, 4) + "</b><span>" +
@@ -51,11 +51,11 @@ class Report {
   }
 
   bool shows_last() const {
-    return std::ranges::any_of(run_.folds, [](const FoldSummary& fold) { return !fold.last_scores.empty(); });
+    return std::ranges::any_of(run_.jobs, [](const JobSummary& job) { return !job.last_scores.empty(); });
   }
 
   std::string folds() const {
-    if (run_.folds.empty()) return {};
+    if (run_.jobs.empty()) return {};
     const bool last = shows_last();
     std::vector<std::string> header = {"fold", "samples", "trained on", metric_};
     if (last) header.emplace_back("last epoch");
@@ -63,16 +63,16 @@ class Report {
     Rows rows;
     std::size_t samples = 0;
     bool all_finished = true;
-    for (const auto& fold : run_.folds) {
-      samples += fold.samples;
-      all_finished = all_finished && fold.finished;
-      std::vector<std::string> row = {fold.job + (fold.finished ? "" : " *"), std::to_string(fold.samples),
-                                      std::to_string(fold.training_samples),
-                                      fixed_number(score_of(fold.scores, metric_), 4)};
-      if (last) row.push_back(fixed_number(score_of(fold.last_scores, metric_), 4));
-      row.insert(row.end(), {std::to_string(fold.selected_step), std::to_string(fold.steps),
-                             fold.finished ? duration_text(fold.seconds) : "", duration_text(fold.evaluation_seconds),
-                             fixed_number(fold.samples_per_s, 1)});
+    for (const auto& job : run_.jobs) {
+      samples += job.samples;
+      all_finished = all_finished && job.finished;
+      std::vector<std::string> row = {job.id.name + (job.finished ? "" : " *"), std::to_string(job.samples),
+                                      std::to_string(job.training_samples),
+                                      fixed_number(score_of(job.scores, metric_), 4)};
+      if (last) row.push_back(fixed_number(score_of(job.last_scores, metric_), 4));
+      row.insert(row.end(), {std::to_string(job.selected_step), std::to_string(job.steps),
+                             job.finished ? duration_text(job.seconds) : "", duration_text(job.evaluation_seconds),
+                             fixed_number(job.samples_per_s, 1)});
       rows.push_back(std::move(row));
     }
     std::size_t sums = 0;
@@ -103,16 +103,16 @@ class Report {
 
   std::string legend() const {
     std::vector<std::string> names;
-    for (const auto& fold : run_.folds) names.push_back(fold.job);
+    for (const auto& job : run_.jobs) names.push_back(job.id.name);
     return html_legend(names);
   }
 
-  /// One line a fold through the training steps.
+  /// One line per job through the training steps.
   std::vector<ChartSeries> step_series(const std::function<double(const StepReport&)>& value) const {
     std::vector<ChartSeries> all;
-    for (std::size_t i = 0; i < run_.folds.size(); ++i) {
-      ChartSeries series{run_.folds[i].job, static_cast<int>(i), {}, false, false};
-      for (const auto& step : run_.folds[i].history.steps) {
+    for (std::size_t i = 0; i < run_.jobs.size(); ++i) {
+      ChartSeries series{run_.jobs[i].id.name, static_cast<int>(i), {}, false, false};
+      for (const auto& step : run_.jobs[i].history.steps) {
         series.points.emplace_back(static_cast<double>(step.step), value(step));
       }
       all.push_back(std::move(series));
@@ -155,9 +155,9 @@ class Report {
   std::string score_curves(const std::string& metric) const {
     LineChart chart{"epoch", metric, {}, false, {}};
     bool any = false;
-    for (std::size_t i = 0; i < run_.folds.size(); ++i) {
-      ChartSeries series{run_.folds[i].job, static_cast<int>(i), {}, true, false};
-      for (const auto& report : run_.folds[i].history.evaluations) {
+    for (std::size_t i = 0; i < run_.jobs.size(); ++i) {
+      ChartSeries series{run_.jobs[i].id.name, static_cast<int>(i), {}, true, false};
+      for (const auto& report : run_.jobs[i].history.evaluations) {
         series.points.emplace_back(report.epoch, score_of(report.scores, metric));
         any = true;
       }
@@ -179,8 +179,8 @@ class Report {
   /// Those besides the main one that are not of one target or class alone.
   std::vector<std::string> more_metrics() const {
     std::vector<std::string> names;
-    for (const auto& fold : run_.folds) {
-      for (const auto& evaluation : fold.history.evaluations) {
+    for (const auto& job : run_.jobs) {
+      for (const auto& evaluation : job.history.evaluations) {
         for (const auto& [name, value] : evaluation.scores) {
           const bool seen = std::ranges::find(names, name) != names.end();
           if (name != metric_ && !seen && name.find('/') == std::string::npos) names.push_back(name);

@@ -30,9 +30,9 @@ constexpr std::array kEvaluationFields = {"kind", "time", "fold", "step", "epoch
 
 Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
-Json head(const char* kind, int fold, std::int64_t step) {
+Json head(const char* kind, std::optional<int> fold, std::int64_t step) {
   Json line = {{"kind", kind}, {"time", utc_now()}};
-  if (fold >= 0) line["fold"] = fold;
+  if (fold) line["fold"] = *fold;
   line["step"] = step;
   return line;
 }
@@ -110,7 +110,7 @@ MetricsHistory history_of(std::istream& lines) {
 
 }  // namespace
 
-MetricsLog::MetricsLog(const std::filesystem::path& job_directory, int fold, int every_steps)
+MetricsLog::MetricsLog(const std::filesystem::path& job_directory, std::optional<int> fold, int every_steps)
     : file_(job_directory / kFileName), fold_(fold), every_steps_(std::max(1, every_steps)) {
   std::error_code ignored;
   std::filesystem::create_directories(job_directory, ignored);

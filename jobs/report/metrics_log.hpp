@@ -19,10 +19,10 @@ namespace meshfold::jobs {
 /// `resume_step` were of an attempt that was lost and are dropped (the file is rewritten atomically).
 class MetricsLog final : public TrainListener {
  public:
-  /// `fold` < 0: not a fold. Train lines are written every `every_steps` steps and at the last one. Makes the
-  /// directory, and drops a line that a killed process left unfinished. Throws StorageError, as every member does when
-  /// a line cannot be written.
-  MetricsLog(const std::filesystem::path& job_directory, int fold, int every_steps);
+  /// `fold` is the job's, if it is one. Train lines are written every `every_steps` steps and at the last one. Makes
+  /// the directory, and drops a line that a killed process left unfinished. Throws StorageError, as every member does
+  /// when a line cannot be written.
+  MetricsLog(const std::filesystem::path& job_directory, std::optional<int> fold, int every_steps);
   void discard_after(std::int64_t resume_step);
 
   void on_step(const StepReport& report) override;
@@ -35,7 +35,7 @@ class MetricsLog final : public TrainListener {
   void write(const std::string& line);
   void replace_contents(const std::string& contents);
   std::filesystem::path file_;
-  int fold_;
+  std::optional<int> fold_;
   int every_steps_;
   std::int64_t last_step_ = 0;  ///< notes carry the step after which they were written
   std::ofstream stream_;

@@ -35,25 +35,25 @@ std::map<int, std::size_t> rows_by_fold(const fs::path& run) {
   return rows;
 }
 
-FoldSummary fold_of(const fs::path& run, const JobStatus& job, const std::map<int, std::size_t>& rows) {
-  FoldSummary fold;
-  fold.job = job.name;
-  fold.fold = job.name.starts_with("fold-") ? std::stoi(job.name.substr(5)) : -1;
-  fold.history = read_history(run / job.name);
-  fold.scores = job.scores;
-  fold.selected_step = fold.steps = job.step;
-  fold.samples_per_s = job.samples_per_s;
-  for (const auto& evaluation : fold.history.evaluations) fold.evaluation_seconds += evaluation.seconds;
-  for (const auto& [number, count] : rows) (number == fold.fold ? fold.samples : fold.training_samples) += count;
-  if (const auto record = read_record(run / job.name)) {
-    fold.finished = true;
-    fold.training_samples = record->training_samples;
-    fold.last_scores = record->last_scores;
-    fold.selected_step = record->selected_step;
-    fold.steps = record->steps;
-    fold.seconds = record->seconds;
+JobSummary summary_of(const fs::path& run, const JobStatus& job, const std::map<int, std::size_t>& rows) {
+  JobSummary summary;
+  summary.id = job.id;
+  summary.history = read_history(run / job.id.name);
+  summary.scores = job.scores;
+  summary.selected_step = summary.steps = job.step;
+  summary.samples_per_s = job.samples_per_s;
+  for (const auto& evaluation : summary.history.evaluations) summary.evaluation_seconds += evaluation.seconds;
+  for (const auto& [number, count] : rows)
+    (number == summary.id.fold ? summary.samples : summary.training_samples) += count;
+  if (const auto record = read_record(run / job.id.name)) {
+    summary.finished = true;
+    summary.training_samples = record->training_samples;
+    summary.last_scores = record->last_scores;
+    summary.selected_step = record->selected_step;
+    summary.steps = record->steps;
+    summary.seconds = record->seconds;
   }
-  return fold;
+  return summary;
 }
 
 /// Every column that a row's texts are made of, once each, in the order in which the model reads them.
@@ -97,7 +97,7 @@ RunRecord read_run(const fs::path& run) {
   record.state = name_of(status.state);
   record.notes = read_notes(run).value_or(RunNotes{});
   const auto rows = rows_by_fold(run);
-  for (const auto& job : status.jobs) record.folds.push_back(fold_of(run, job, rows));
+  for (const auto& job : status.jobs) record.jobs.push_back(summary_of(run, job, rows));
   record.config_ini = contents_of(run / "config.ini");
   take_options(run, record);
   // Predictions of an earlier, finished start do not belong to one that is at work.
@@ -117,8 +117,8 @@ double score_of(const Scores& scores, const std::string& name) {
 
 std::string main_metric(const RunRecord& run) {
   if (!run.notes.pooled.empty()) return run.notes.pooled.front().first;
-  for (const auto& fold : run.folds) {
-    if (!fold.scores.empty()) return fold.scores.front().first;
+  for (const auto& job : run.jobs) {
+    if (!job.scores.empty()) return job.scores.front().first;
   }
   return "score";
 }

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "jobs/job_id.hpp"
 #include "jobs/report/held_out.hpp"
 #include "jobs/report/metrics_log.hpp"
 #include "jobs/report/run_notes.hpp"
@@ -13,10 +14,9 @@
 
 namespace meshfold::jobs {
 
-/// One row of the fold table, and the curves behind it.
-struct FoldSummary {
-  std::string job;  ///< "fold-0": directory with metrics.jsonl
-  int fold = 0;     ///< -1: `train`
+/// One row of the table of jobs, and the curves behind it.
+struct JobSummary {
+  JobId id;
   bool finished = false;
   std::size_t samples = 0;  ///< held-out ones
   std::size_t training_samples = 0;
@@ -36,7 +36,7 @@ struct RunRecord {
   std::string title;
   std::string state;  ///< "finished", "running", ...: as `meshfold status` says
   RunNotes notes;
-  std::vector<FoldSummary> folds;
+  std::vector<JobSummary> jobs;
   std::optional<HeldOut> held_out;  ///< nullopt until the run has finished
   std::string config_ini;
   std::string train_table, id_column;     ///< data.train, data.id

@@ -77,7 +77,7 @@ std::vector<std::string> job_names(const fs::path& run, const RunState& state) {
   for (const auto& group : state.groups) names.insert(names.end(), group.begin(), group.end());
   for (const auto& entry : fs::directory_iterator(run)) {
     const auto name = entry.path().filename().string();
-    const bool is_job = entry.is_directory() && (name.starts_with("fold-") || name == "train");
+    const bool is_job = entry.is_directory() && JobId::named(name).is_known();
     if (is_job && std::ranges::find(names, name) == names.end()) names.push_back(name);
   }
   std::ranges::sort(names, {}, [](const std::string& name) { return std::pair(name.size(), name); });
@@ -114,7 +114,7 @@ Pace pace_of(const MetricsHistory& history, Clock::time_point started) {
 
 JobStatus job_status(const fs::path& run, const std::string& name, const MetricsHistory& history) {
   JobStatus job;
-  job.name = name;
+  job.id = JobId::named(name);
   if (!history.steps.empty()) {
     const auto& last = history.steps.back();
     job.step = last.step;
@@ -134,11 +134,15 @@ JobStatus job_status(const fs::path& run, const std::string& name, const Metrics
   return job;
 }
 
+auto find_job(RunStatus& status, const std::string& name) {
+  return std::ranges::find(status.jobs, name, [](const JobStatus& job) -> const std::string& { return job.id.name; });
+}
+
 /// The first unfinished job of each group is at work.
 void mark_running(RunStatus& status) {
   for (const auto& group : status.process.groups) {
     for (const auto& name : group) {
-      const auto job = std::ranges::find(status.jobs, name, &JobStatus::name);
+      const auto job = find_job(status, name);
       if (job == status.jobs.end() || job->state == JobState::kFinished) continue;
       job->state = JobState::kRunning;
       break;
@@ -158,7 +162,7 @@ void foresee(RunStatus& status, std::span<const Pace> paces, Clock::time_point n
   for (const auto& group : status.process.groups) {
     double left = 0;
     for (const auto& name : group) {
-      const auto job = std::ranges::find(status.jobs, name, &JobStatus::name);
+      const auto job = find_job(status, name);
       if (job == status.jobs.end() || job->state == JobState::kFinished) continue;
       const auto& pace = paces[static_cast<std::size_t>(job - status.jobs.begin())];
       const auto steps = (job->num_steps > 0 ? job->num_steps : usual_steps) - job->step;
@@ -217,7 +221,7 @@ Json number(const std::optional<double>& value) { return value ? number(*value) 
 Json to_json(const JobStatus& job) {
   Json scores = Json::object();
   for (const auto& [name, value] : job.scores) scores[name] = number(value);
-  return {{"name", job.name},
+  return {{"name", job.id.name},
           {"state", name_of(job.state)},
           {"step", job.step},
           {"num_steps", job.num_steps},
@@ -279,7 +283,7 @@ void print_status(const RunStatus& status, Console& console) {
   std::string metric = "score";
   for (const auto& job : status.jobs) {
     if (!job.scores.empty()) metric = job.scores.front().first;
-    rows.push_back({job.name, name_of(job.state),
+    rows.push_back({job.id.name, name_of(job.state),
                     job.num_steps > 0 ? std::to_string(job.step) + "/" + std::to_string(job.num_steps) : "",
                     job.step > 0 && job.state != JobState::kFinished ? fixed("%.2f", job.epoch) : "",
                     job.step > 0 && job.state != JobState::kFinished ? fixed("%.4f", job.loss) : "",

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "jobs/console.hpp"
+#include "jobs/job_id.hpp"
 #include "jobs/report/run_state.hpp"
 #include "jobs/scores/metrics.hpp"
 
@@ -16,7 +17,7 @@ namespace meshfold::jobs {
 /// One fold, or `train`, as its files show it.
 struct JobStatus {
   enum class State { kWaiting, kRunning, kInterrupted, kFinished };
-  std::string name;
+  JobId id;
   State state = State::kWaiting;
   std::int64_t step = 0, num_steps = 0;  ///< num_steps 0: not known yet
   double epoch = 0, loss = 0;

@@ -1,9 +1,12 @@
 #include "jobs/results/export_job.hpp"
 
 #include "base/durable_file.hpp"
+#include "dist/agreement.hpp"
 #include "dist/mesh.hpp"
-#include "jobs/error.hpp"
-#include "jobs/run/job_setup.hpp"
+#include "dist/mpi_process_group.hpp"
+#include "jobs/placement.hpp"
+#include "jobs/results/finished_jobs.hpp"
+#include "jobs/results/finished_model.hpp"
 #include "models/directory/export_model.hpp"
 
 namespace meshfold::jobs {
@@ -26,7 +29,7 @@ void make_room(const fs::path& directory) {
 }
 
 std::string mark_of(const JobRecord& record) {
-  return "{\"job\": \"" + record.name + "\", \"step\": " + std::to_string(record.selected_step) + "}\n";
+  return "{\"job\": \"" + record.id.name + "\", \"step\": " + std::to_string(record.selected_step) + "}\n";
 }
 
 }  // namespace
@@ -41,6 +44,19 @@ fs::path export_job(const RunConfig& config, const JobRecord& record) {
   models::export_model(*model, config.model.path.empty() ? record.model_path : config.model.path, directory);
   base::replace_file(directory / kMark, mark_of(record));
   return directory;
+}
+
+ExitCode run_export(const RunConfig& config, RunEnvironment& environment) {
+  const auto world = dist::make_mpi_process_group(environment.mpi.world(), "world");
+  set_threads(config.run.threads, environment);
+  dist::agree(*world, "export a model", [&] {
+    if (world->rank() != 0) return;
+    const auto record = choose_job(config.run.directory, config.export_job);
+    const auto directory = export_job(config, record);
+    environment.console.say("model of " + record.id.name + ", step " + std::to_string(record.selected_step) + ": " +
+                            directory.string());
+  });
+  return ExitCode::kDone;
 }
 
 }  // namespace meshfold::jobs

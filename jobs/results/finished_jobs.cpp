@@ -13,18 +13,18 @@ std::vector<JobRecord> find_finished_jobs(const fs::path& run) {
   std::vector<JobRecord> jobs;
   if (!fs::is_directory(run)) return jobs;
   for (const auto& entry : fs::directory_iterator(run)) {
-    if (!entry.is_directory() || !entry.path().filename().string().starts_with("fold-")) continue;
+    if (!entry.is_directory() || !JobId::named(entry.path().filename().string()).fold) continue;
     if (auto record = read_record(entry.path())) jobs.push_back(std::move(*record));
   }
-  std::ranges::sort(jobs, {}, &JobRecord::fold);
+  std::ranges::sort(jobs, {}, [](const JobRecord& job) { return job.id.fold; });
   for (int fold = 0; !jobs.empty() && fold < jobs.front().num_folds; ++fold) {
-    if (static_cast<std::size_t>(fold) < jobs.size() && jobs[static_cast<std::size_t>(fold)].fold == fold) continue;
+    if (static_cast<std::size_t>(fold) < jobs.size() && jobs[static_cast<std::size_t>(fold)].id.fold == fold) continue;
     throw CheckpointError(run.string() + ": fold " + std::to_string(fold) + " of " +
                           std::to_string(jobs.front().num_folds) +
                           " has not finished; start `meshfold cv` on this run directory again");
   }
   if (jobs.empty()) {
-    if (auto record = read_record(run / "train")) jobs.push_back(std::move(*record));
+    if (auto record = read_record(run / JobId::of_training().name)) jobs.push_back(std::move(*record));
   }
   return jobs;
 }

@@ -24,6 +24,7 @@ namespace fs = std::filesystem;
 constexpr int kFormatVersion = 1;
 constexpr const char* kResultFile = "result.safetensors";
 constexpr const char* kDoneFile = "done.json";
+constexpr int kNoFold = -1;  // in done.json
 /// By the number of the task; what done.json calls them.
 constexpr std::array<std::string_view, 3> kTaskNames = {"regression", "classification", "multi_label"};
 
@@ -65,8 +66,8 @@ models::HeadConfig head_from(const json& object) {
 }
 
 json to_json(const JobRecord& record) {
-  return {{"job", record.name},
-          {"fold", record.fold},
+  return {{"job", record.id.name},
+          {"fold", record.id.fold.value_or(kNoFold)},
           {"num_folds", record.num_folds},
           {"selected_step", record.selected_step},
           {"steps", record.steps},
@@ -83,8 +84,8 @@ json to_json(const JobRecord& record) {
 
 JobRecord record_from(const json& object) {
   JobRecord record;
-  record.name = object.at("job");
-  record.fold = object.at("fold");
+  record.id.name = object.at("job");
+  if (const int fold = object.at("fold"); fold != kNoFold) record.id.fold = fold;
   record.num_folds = object.at("num_folds");
   record.selected_step = object.at("selected_step");
   record.steps = object.at("steps");
@@ -154,7 +155,7 @@ void commit_result(const fs::path& job_directory, const JobResult& result, const
   auto temporary = file;
   temporary += ".tmp";
   fs::remove(temporary);
-  models::write_safetensors(temporary, tensors, {{"job", result.record.name}});
+  models::write_safetensors(temporary, tensors, {{"job", result.record.id.name}});
   base::rename_durably(temporary, file);
 
   auto done = to_json(result.record);
@@ -186,11 +187,12 @@ std::optional<JobResult> read_result(const fs::path& job_directory, const Result
   try {
     refuse_other_origin(job_directory, done, origin);
     if (done.at("origin").at("test") != origin.test_hash) {
-      note = record->name + ": finished with another test table, its predictions are made again";
+      note = record->id.name + ": finished with another test table, its predictions are made again";
       return std::nullopt;
     }
     if (!fs::exists(file) || to_json(checkpoint::digest_of(file)) != done.at("result")) {
-      note = file.string() + " does not match done.json; " + record->name + " is finished again from its checkpoints";
+      note =
+          file.string() + " does not match done.json; " + record->id.name + " is finished again from its checkpoints";
       return std::nullopt;
     }
     return read_tensors(file, *record);

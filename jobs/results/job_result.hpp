@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "jobs/job_id.hpp"
 #include "jobs/scores/metric_kinds.hpp"
 #include "jobs/scores/metrics.hpp"
 #include "models/networks/model.hpp"
@@ -16,8 +17,7 @@ namespace meshfold::jobs {
 
 /// What there is to know about a finished job without its predictions; enough to load its model again.
 struct JobRecord {
-  std::string name;                ///< "fold-0" or "train": the directory below the run
-  int fold = -1;                   ///< -1: not a fold
+  JobId id;
   int num_folds = 0;               ///< of the run it belongs to
   std::int64_t selected_step = 0;  ///< whose checkpoint made the predictions
   std::int64_t steps = 0;

@@ -4,16 +4,14 @@
 
 #include <algorithm>
 #include <memory>
-#include <numeric>
 #include <optional>
 
 #include "data/step_plan.hpp"
 #include "dist/agreement.hpp"
+#include "jobs/config/job_setup.hpp"
 #include "jobs/error.hpp"
 #include "jobs/report/metrics_log.hpp"
 #include "jobs/report/tensorboard_log.hpp"
-#include "jobs/run/job_setup.hpp"
-#include "jobs/run/startup_facts.hpp"
 #include "jobs/train/feature_scales.hpp"
 #include "jobs/train/predict_rows.hpp"
 #include "jobs/train/trainer.hpp"
@@ -22,16 +20,17 @@
 namespace meshfold::jobs {
 namespace {
 
-/// The job's metrics file, this rank's log, and on rank 0 the progress of all jobs. Of a job's first rank.
+/// On a job's first rank: keeps its metrics file and this rank's log, and shows the progress of all jobs on rank 0.
 class JobListener final : public TrainListener {
  public:
   JobListener(const JobPlan& plan, const RunConfig& config, ProgressBoard& board, Console& console)
-      : name_(plan.name),
-        metrics_(std::filesystem::path(config.run.directory) / plan.name, plan.fold, config.log.every_steps),
+      : name_(plan.id.name),
+        metrics_(std::filesystem::path(config.run.directory) / plan.id.name, plan.id.fold, config.log.every_steps),
         board_(board),
         console_(console) {
     if (config.log.tensorboard) {
-      events_.emplace(std::filesystem::path(config.run.directory) / plan.name, config.log.every_steps, config.ini_text);
+      events_.emplace(std::filesystem::path(config.run.directory) / plan.id.name, config.log.every_steps,
+                      config.ini_text);
     }
   }
 
@@ -84,24 +83,17 @@ class JobListener final : public TrainListener {
   double samples_ = 0, seconds_ = 0;
 };
 
-/// Of the ranks that are not their job's first.
+/// On the ranks that are not their job's first.
 class SilentListener final : public TrainListener {
   void on_step(const StepReport&) override {}
   void on_evaluation(const EvaluationReport&) override {}
   void on_note(const std::string&) override {}
 };
 
-std::vector<std::uint32_t> all_rows(const data::Dataset& dataset) {
-  std::vector<std::uint32_t> rows(dataset.num_samples());
-  std::iota(rows.begin(), rows.end(), 0U);
-  return rows;
-}
-
 JobRecord make_record(const JobPlan& plan, const JobInputs& inputs, const models::HeadConfig& head,
                       const TrainOutcome& outcome) {
   JobRecord record;
-  record.name = plan.name;
-  record.fold = plan.fold;
+  record.id = plan.id;
   record.num_folds = plan.num_folds;
   record.selected_step = outcome.selected_step;
   record.steps = outcome.steps;
@@ -134,44 +126,6 @@ JobResult predict_result(const JobPlan& plan, const JobInputs& inputs, const Tra
 
 }  // namespace
 
-std::vector<JobPlan> plan_folds(const Folds& folds) {
-  std::vector<JobPlan> plans;
-  for (int fold = 0; fold < folds.num_folds; ++fold) {
-    plans.push_back(
-        {"fold-" + std::to_string(fold), fold, folds.num_folds, folds.training_rows(fold), folds.held_out_rows(fold)});
-  }
-  return plans;
-}
-
-JobPlan plan_training(const data::Dataset& dataset) {
-  JobPlan plan;
-  plan.name = "train";
-  for (std::uint32_t row = 0; row < dataset.num_samples(); ++row) {
-    const bool held_out = dataset.has_folds() && dataset.fold(row) == 0;
-    (held_out ? plan.validation_rows : plan.training_rows).push_back(row);
-  }
-  return plan;
-}
-
-std::vector<RankGroup> group_ranks(const RunConfig& config, const std::vector<JobPlan>& folds,
-                                   const data::Dataset& dataset, int num_ranks) {
-  std::vector<std::uint64_t> costs;
-  for (const auto& fold : folds) {
-    std::uint64_t tokens = 0;
-    for (const auto row : fold.training_rows) tokens += dataset.sample_length(row);
-    costs.push_back(tokens);
-  }
-  const int unit = std::max(config.mesh.pipeline, 1) * std::max(config.mesh.tensor, 1);
-  if (num_ranks % unit != 0) {
-    throw ConfigError("mesh.tensor x mesh.pipeline = " + std::to_string(unit) + " does not divide the " +
-                      std::to_string(num_ranks) + " ranks; start a multiple of it");
-  }
-  const int units = num_ranks / unit, most = std::min(static_cast<int>(folds.size()), units);
-  auto groups = place_folds(costs, units, std::min(config.cv.groups > 0 ? config.cv.groups : most, most));
-  spread_over_ranks(groups, unit);
-  return groups;
-}
-
 std::int64_t steps_an_epoch(const TrainingSection& training, std::size_t num_rows) {
   return static_cast<std::int64_t>(
       data::steps_per_epoch(num_rows, static_cast<std::size_t>(training.batch_size),
@@ -184,27 +138,24 @@ std::int64_t num_steps_of(const TrainingSection& training, std::size_t num_rows)
 
 JobOutcome run_job(const JobPlan& plan, const JobInputs& inputs, const dist::Mesh& mesh, ProgressBoard& board,
                    RunEnvironment& environment) {
-  auto config = inputs.config;
-  config.run.seed = job_seed(inputs.config.run.seed, plan.fold);
-  const auto directory = std::filesystem::path(config.run.directory) / plan.name;
+  const RunConfig config = config_of_job(inputs.config, plan.id);
+  const auto directory = std::filesystem::path(config.run.directory) / plan.id.name;
   const bool first_rank = mesh.all().rank() == 0;
 
   std::unique_ptr<models::Model> model;
   std::unique_ptr<JobListener> listener;
   SilentListener silence;
-  dist::agree(mesh.all(), "load the model for " + plan.name, [&] {
+  dist::agree(mesh.all(), "load the model for " + plan.id.name, [&] {
     const auto head = with_feature_scales(inputs.head, inputs.training, plan.training_rows);
-    model = models::load_model(config.model.path,
-                               load_options_of(inputs.config, head, plan.fold, layout_of(inputs.config, mesh)))
-                .model;
+    model = models::load_model(config.model.path, load_options_of(config, head, layout_of(config, mesh))).model;
     if (first_rank) listener = std::make_unique<JobListener>(plan, config, board, environment.console);
   });
 
-  const TrainTask task{plan.name, directory, plan.training_rows, plan.validation_rows, config.hash};
-  TrainListener& heard_by = listener ? static_cast<TrainListener&>(*listener) : silence;
+  const TrainTask task{plan.id.name, directory, plan.training_rows, plan.validation_rows, config.hash};
+  TrainListener& report_to = listener ? static_cast<TrainListener&>(*listener) : silence;
   TrainOutcome outcome;
   try {
-    outcome = train(task, config, *model, mesh, inputs.training, heard_by, environment.stop_requested);
+    outcome = train(task, config, *model, mesh, inputs.training, report_to, environment.stop_requested);
   } catch (const BadNumbersError& error) {  // agreed: every rank of the mesh is here
     return {JobState::kBadNumbers, error.what()};
   }
@@ -212,7 +163,7 @@ JobOutcome run_job(const JobPlan& plan, const JobInputs& inputs, const dist::Mes
 
   auto result = predict_result(plan, inputs, outcome, *model, mesh);
   if (listener) result.record.samples_per_s = listener->samples_per_s();
-  dist::agree(mesh.all(), "commit the result of " + plan.name, [&] {
+  dist::agree(mesh.all(), "commit the result of " + plan.id.name, [&] {
     if (first_rank) commit_result(directory, result, inputs.origin);
   });
   return {};

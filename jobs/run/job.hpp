@@ -1,37 +1,26 @@
 #pragma once
 
-#include <filesystem>
+#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "data/dataset.hpp"
 #include "dist/mesh.hpp"
 #include "jobs/config/run_config.hpp"
-#include "jobs/cv/fold_assignment.hpp"
+#include "jobs/job_id.hpp"
 #include "jobs/results/job_result.hpp"
-#include "jobs/run/placement.hpp"
 #include "jobs/run/progress_board.hpp"
-#include "jobs/run/run_environment.hpp"
+#include "jobs/run_environment.hpp"
 #include "models/networks/model.hpp"
 
 namespace meshfold::jobs {
 
-/// One training of a run: a fold, or `train`.
+/// One training of a run and its rows.
 struct JobPlan {
-  std::string name;  ///< "fold-0", "train"
-  int fold = -1;     ///< -1: not a fold
-  int num_folds = 0;
+  JobId id;
+  int num_folds = 0;  ///< of the run; 0: its jobs are no folds
   std::vector<std::uint32_t> training_rows, validation_rows;
 };
-std::vector<JobPlan> plan_folds(const Folds& folds);
-/// With a fold column the rows of fold 0 are for validation, and the others for training; without one all rows train.
-JobPlan plan_training(const data::Dataset& dataset);
-
-/// The rank groups of a cross-validation: ranks that hold one model together stay together, and the folds go where they
-/// end earliest by the tokens of their training rows (place_folds). ConfigError if the ranks are no multiple of those
-/// that hold a model.
-std::vector<RankGroup> group_ranks(const RunConfig& config, const std::vector<JobPlan>& folds,
-                                   const data::Dataset& dataset, int num_ranks);
 
 /// Optimizer steps of one epoch over the rows.
 std::int64_t steps_an_epoch(const TrainingSection& training, std::size_t num_rows);

@@ -11,17 +11,17 @@ namespace meshfold::jobs {
 
 ProgressBoard::ProgressBoard(Console& console, int rank, std::filesystem::path run,
                              const std::vector<std::string>& job_names)
-    : console_(console), speaks_(rank == 0), run_(std::move(run)) {
+    : console_(console), is_reporter_(rank == 0), run_(std::move(run)) {
   for (const auto& name : job_names) jobs_.push_back({name, std::filesystem::exists(run_ / name / "done.json"), {}});
 }
 
 void ProgressBoard::refresh() {
-  if (!speaks_ || std::chrono::steady_clock::now() < next_) return;
+  if (!is_reporter_ || std::chrono::steady_clock::now() < next_) return;
   refresh_now();
 }
 
 void ProgressBoard::refresh_now() {
-  if (!speaks_) return;
+  if (!is_reporter_) return;
   next_ = std::chrono::steady_clock::now() + std::chrono::seconds(1);
   touch_state(run_);
   std::string line;

@@ -30,7 +30,7 @@ class ProgressBoard {
   std::string show(Job& job, double& samples_per_s);
 
   Console& console_;
-  bool speaks_;
+  bool is_reporter_;
   std::filesystem::path run_;
   std::vector<Job> jobs_;
   std::chrono::steady_clock::time_point next_{};

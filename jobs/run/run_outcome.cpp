@@ -1,13 +1,34 @@
 #include "jobs/run/run_outcome.hpp"
 
-#include "models/directory/load_model.hpp"
-
 #include <ATen/ops/full.h>
+#include <mpi.h>
 
+#include <chrono>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 namespace meshfold::jobs {
 using nlohmann::json;
+
+bool agreed_stop(dist::ProcessGroup& group, bool requested) {
+  auto flag = at::full({1}, requested ? 1 : 0, at::TensorOptions(at::kInt));
+  group.all_reduce(flag, dist::ReduceOp::kMax)->wait();
+  return flag.const_data_ptr<std::int32_t>()[0] != 0;
+}
+
+void wait_for_all(const dist::Communicator& world, dist::Watchdog& watchdog, const std::function<void()>& meanwhile) {
+  using namespace std::chrono_literals;
+  const dist::Watchdog::Phase idle(watchdog, "idle: other jobs are at work", 0ms);
+  MPI_Request request = MPI_REQUEST_NULL;
+  dist::check_mpi(MPI_Ibarrier(world.handle(), &request), "MPI_Ibarrier");
+  for (;;) {
+    int arrived = 0;
+    dist::check_mpi(MPI_Test(&request, &arrived, MPI_STATUS_IGNORE), "MPI_Test");
+    if (arrived != 0) return;
+    meanwhile();
+    std::this_thread::sleep_for(50ms);
+  }
+}
 
 std::vector<JobOutcome> gather_outcomes(dist::ProcessGroup& world, std::span<const RankGroup> groups,
                                         std::vector<JobOutcome> own) {
@@ -16,44 +37,26 @@ std::vector<JobOutcome> gather_outcomes(dist::ProcessGroup& world, std::span<con
   const auto all = world.all_gather_bytes(mine.dump(-1, ' ', false, json::error_handler_t::replace));
   for (const auto& group : groups) {
     const auto theirs = json::parse(all[static_cast<std::size_t>(group.ranks.front())]);
-    for (const int fold : group.folds) {
-      const auto k = static_cast<std::size_t>(fold);
-      own[k] = {static_cast<JobState>(theirs[k][0].get<int>()), theirs[k][1].get<std::string>()};
+    for (const std::size_t job : group.jobs) {
+      own[job] = {static_cast<JobState>(theirs[job][0].get<int>()), theirs[job][1].get<std::string>()};
     }
   }
   return own;
 }
 
-std::optional<ExitCode> conclude(std::span<const JobOutcome> outcomes, Console& console) {
+std::optional<ExitCode> conclude(std::span<const JobPlan> jobs, std::span<const JobOutcome> outcomes,
+                                 Console& console) {
   std::optional<ExitCode> code;
   std::string bad;
-  for (const auto& outcome : outcomes) {
+  for (std::size_t job = 0; job < jobs.size(); ++job) {
+    const JobOutcome& outcome = outcomes[job];
     if (outcome.state == JobState::kBadNumbers) bad += (bad.empty() ? "" : "; ") + outcome.message;
     if (outcome.state != JobState::kStopped) continue;
-    const auto fold = static_cast<std::size_t>(&outcome - outcomes.data());
-    console.say("fold-" + std::to_string(fold) + ": " + outcome.message + "; start the same command again to continue");
+    console.say(jobs[job].id.name + ": " + outcome.message + "; start the same command again to continue");
     code = ExitCode::kStoppedOnRequest;
   }
   if (!bad.empty()) throw BadNumbersError(bad);
   return code;
-}
-
-bool agreed_stop(dist::ProcessGroup& group, bool requested) {
-  auto flag = at::full({1}, requested ? 1 : 0, at::TensorOptions(at::kInt));
-  group.all_reduce(flag, dist::ReduceOp::kMax)->wait();
-  return flag.const_data_ptr<std::int32_t>()[0] != 0;
-}
-
-void check_length(const RunConfig& config, const models::Model& model) {
-  if (config.tokenizer.max_length <= model.max_positions()) return;
-  throw ConfigError("tokenizer.max_length = " + std::to_string(config.tokenizer.max_length) + ", but " +
-                    config.model.path + " has positions for " + std::to_string(model.max_positions()) +
-                    " tokens; lower it");
-}
-
-void log_loading(const models::LoadReport& report, Console& console) {
-  for (const auto& name : report.left_out) console.log("left out: " + name);
-  for (const auto& name : report.initialized) console.log("initialised: " + name);
 }
 
 }  // namespace meshfold::jobs

@@ -1,35 +1,35 @@
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <span>
 #include <vector>
 
+#include "dist/communicator.hpp"
 #include "dist/process_group.hpp"
+#include "dist/watchdog.hpp"
 #include "jobs/console.hpp"
 #include "jobs/error.hpp"
 #include "jobs/run/job.hpp"
-#include "jobs/run/placement.hpp"
-#include "models/directory/load_model.hpp"
-#include "models/networks/model.hpp"
+#include "jobs/run/rank_groups.hpp"
 
 namespace meshfold::jobs {
-
-/// The outcome of every fold, on every rank: each is taken from the first rank of the group that ran it. Collective
-/// over `world`.
-std::vector<JobOutcome> gather_outcomes(dist::ProcessGroup& world, std::span<const RankGroup> groups,
-                                        std::vector<JobOutcome> own);
-
-/// Says what did not finish. nullopt if all did, 75 when a stop was requested. Throws BadNumbersError, with every such
-/// fold, when numbers went bad: the same on every rank.
-std::optional<ExitCode> conclude(std::span<const JobOutcome> outcomes, Console& console);
 
 /// Whether any rank of the group was asked to stop. Collective.
 bool agreed_stop(dist::ProcessGroup& group, bool requested);
 
-/// ConfigError if tokenizer.max_length exceeds what the model has positions for.
-void check_length(const RunConfig& config, const models::Model& model);
+/// Waits until every rank of `world` has come here, asleep most of the time and without a deadline: other groups may
+/// train for hours, and mpirun ends the job when one of their processes dies. `meanwhile` is called about twenty times
+/// per second. Collective.
+void wait_for_all(const dist::Communicator& world, dist::Watchdog& watchdog, const std::function<void()>& meanwhile);
 
-/// The full lists of tensors that were left out and initialised, one line each, into the log file.
-void log_loading(const models::LoadReport& report, Console& console);
+/// The outcome of every job, on every rank: each is taken from the first rank of the group that ran it. Collective over
+/// `world`.
+std::vector<JobOutcome> gather_outcomes(dist::ProcessGroup& world, std::span<const RankGroup> groups,
+                                        std::vector<JobOutcome> own);
+
+/// Says what did not finish; `outcomes[k]` is that of `jobs[k]`. nullopt if all did, 75 when a stop was requested.
+/// Throws BadNumbersError, with every such job, when numbers went bad: the same on every rank.
+std::optional<ExitCode> conclude(std::span<const JobPlan> jobs, std::span<const JobOutcome> outcomes, Console& console);
 
 }  // namespace meshfold::jobs

@@ -57,14 +57,6 @@ std::string parameter_groups(const models::ParameterStore& store) {
 
 }  // namespace
 
-std::string with_separators(std::uint64_t number) {
-  auto text = std::to_string(number);
-  for (auto place = static_cast<std::ptrdiff_t>(text.size()) - 3; place > 0; place -= 3) {
-    text.insert(static_cast<std::size_t>(place), 1, ',');
-  }
-  return text;
-}
-
 Facts machine_facts(const Placement& placement, const dist::GroupMaker& groups) {
   std::set<std::string> distinct;
   for (const auto& rank : placement.ranks) distinct.insert(rank.host);
@@ -77,26 +69,6 @@ Facts machine_facts(const Placement& placement, const dist::GroupMaker& groups) 
           {"threads a rank", threads},
           {"placement", dist::describe_placement(placement.ranks, placement.threads)},
           {"device", groups.description()}};
-}
-
-std::string describe(const PreparedDataset& prepared, const std::string& table) {
-  const auto& dataset = prepared.dataset;
-  std::uint64_t tokens = 0, longest = 0;
-  for (std::uint32_t row = 0; row < dataset.num_samples(); ++row) {
-    const std::uint64_t length = dataset.sample_length(row);
-    tokens += length;
-    longest = std::max(longest, length);
-  }
-  auto text = table + ": " + with_separators(dataset.num_samples()) + " rows";
-  if (dataset.num_targets() > 0 && prepared.class_names.empty()) {
-    text += ", " + std::to_string(dataset.num_targets()) + " targets";
-  }
-  if (dataset.views_per_sample() > 1) text += ", " + std::to_string(dataset.views_per_sample()) + " texts each";
-  if (dataset.num_features() > 0) text += ", " + std::to_string(dataset.num_features()) + " features";
-  if (!prepared.class_names.empty()) text += ", " + std::to_string(prepared.class_names.size()) + " classes";
-  const auto rows = std::max<double>(1, dataset.num_samples());
-  text += ", tokens mean " + format("%.1f", static_cast<double>(tokens) / rows) + " max " + std::to_string(longest);
-  return text + (prepared.from_cache ? " (tokenized before)" : format(" (tokenized in %.1f s)", prepared.seconds));
 }
 
 Facts model_facts(const RunConfig& config, const models::LoadedModel& loaded) {

@@ -9,7 +9,7 @@
 #include "dist/communicator.hpp"
 #include "dist/mesh.hpp"
 #include "dist/process_group.hpp"
-#include "jobs/run/job_setup.hpp"
+#include "jobs/placement.hpp"
 
 namespace meshfold::jobs::selftest {
 

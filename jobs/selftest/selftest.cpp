@@ -75,9 +75,12 @@ ExitCode run_selftest(const RunConfig& config, const SelftestRequest& request, R
   mpi.set_deadline(std::min(mpi.deadline(), kLongestWait));
   const auto world = dist::make_mpi_process_group(mpi.world(), "world");
   const dist::Mesh mesh = make_mesh(config, environment.groups, mpi.world(), "selftest");
-  const Context context{
-      mpi.world(), *world, mesh, find_placement(config, *world, mpi.host_name()), directory_of(request, config),
-      kPatience};
+  const Context context{mpi.world(),
+                        *world,
+                        mesh,
+                        find_placement(config.run.threads, *world, mpi.host_name()),
+                        directory_of(request, config),
+                        kPatience};
   auto& console = environment.console;
   const bool is_text = request.format == SelftestFormat::kText;
   if (is_text) console.say("selftest of " + ranks_in_words(world->size()) + ", " + mesh.shape().to_string());

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "jobs/config/run_config.hpp"
-#include "jobs/run/run_environment.hpp"
+#include "jobs/run_environment.hpp"
 #include "jobs/selftest/checks.hpp"
 #include "jobs/selftest/report.hpp"
 

@@ -29,12 +29,12 @@ TEST(Comparison, ScoresStandBesideTheDifferenceToTheFirstRun) {
 
 TEST(Comparison, FoldsOfARunThatHasNotFinishedAreMarked) {
   auto run = made("a", {}, {});
-  run.record.folds.resize(2);
-  run.record.folds[0].job = "fold-0";
-  run.record.folds[0].scores = {{"rmse", 0.5}};
-  run.record.folds[1].job = "fold-1";
-  run.record.folds[1].finished = true;
-  run.record.folds[1].scores = {{"rmse", 0.75}};
+  run.record.jobs.resize(2);
+  run.record.jobs[0].id = JobId::of_fold(0);
+  run.record.jobs[0].scores = {{"rmse", 0.5}};
+  run.record.jobs[1].id = JobId::of_fold(1);
+  run.record.jobs[1].finished = true;
+  run.record.jobs[1].scores = {{"rmse", 0.75}};
 
   EXPECT_EQ(fold_rows({run, made("b", {}, {})}), (Rows{{"fold-0", "0.5000 *", ""}, {"fold-1", "0.7500", ""}}));
 }

@@ -9,7 +9,6 @@
 
 #include "dist/communicator.hpp"
 #include "dist/mpi_process_group.hpp"
-#include "jobs/run/idle_wait.hpp"
 #include "jobs/run/run_outcome.hpp"
 #include "tests/rank_environment.hpp"
 
@@ -22,15 +21,15 @@ using tests::rank_environment;
 constexpr std::size_t kNumFolds = 5;
 
 std::vector<RankGroup> groups_of_world(int size) {
-  return place_folds(std::vector<std::uint64_t>(kNumFolds, 1), size, std::min(size, 2));
+  return place_jobs(std::vector<std::uint64_t>(kNumFolds, 1), size, std::min(size, 2));
 }
 
 TEST(RunOutcome, IsThatOfTheGroupThatRanTheFoldOnEveryRank) {
   const auto world = dist::make_mpi_process_group(rank_environment().world(), "world");
   const auto groups = groups_of_world(world->size());
   std::vector<JobOutcome> own(kNumFolds);
-  for (const int fold : groups[group_of_rank(groups, world->rank())].folds) {
-    own[static_cast<std::size_t>(fold)] = {JobState::kBadNumbers, "loss of \"fold " + std::to_string(fold) + "\""};
+  for (const std::size_t fold : groups[group_of_rank(groups, world->rank())].jobs) {
+    own[fold] = {JobState::kBadNumbers, "loss of \"fold " + std::to_string(fold) + "\""};
   }
 
   const auto outcomes = gather_outcomes(*world, groups, own);
@@ -44,15 +43,16 @@ TEST(RunOutcome, IsThatOfTheGroupThatRanTheFoldOnEveryRank) {
 
 TEST(RunOutcome, OfBadNumbersOutweighsARequestToStop) {
   Console console(1);  // a rank that is silent on the terminal
+  const std::vector<JobPlan> jobs{{JobId::of_fold(0)}, {JobId::of_fold(1)}, {JobId::of_fold(2)}};
 
-  EXPECT_EQ(conclude(std::vector<JobOutcome>(3), console), std::nullopt);
-  const std::vector<JobOutcome> stopped{{}, {JobState::kStopped, "at step 3"}};
-  EXPECT_EQ(conclude(stopped, console), ExitCode::kStoppedOnRequest);
+  EXPECT_EQ(conclude(jobs, std::vector<JobOutcome>(3), console), std::nullopt);
+  const std::vector<JobOutcome> stopped{{}, {JobState::kStopped, "at step 3"}, {}};
+  EXPECT_EQ(conclude(jobs, stopped, console), ExitCode::kStoppedOnRequest);
   const std::vector<JobOutcome> bad{{JobState::kBadNumbers, "fold-0, loss"},
                                     {JobState::kStopped, "at step 3"},
                                     {JobState::kBadNumbers, "fold-2, norm"}};
   try {
-    conclude(bad, console);
+    conclude(jobs, bad, console);
     ADD_FAILURE() << "bad numbers were passed over";
   } catch (const BadNumbersError& error) {
     EXPECT_STREQ(error.what(), "fold-0, loss; fold-2, norm");

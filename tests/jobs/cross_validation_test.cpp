@@ -9,9 +9,9 @@
 
 #include "jobs/cv/out_of_fold.hpp"
 #include "jobs/error.hpp"
+#include "jobs/job_id.hpp"
 #include "jobs/results/finished_jobs.hpp"
 #include "jobs/results/job_result.hpp"
-#include "jobs/run/job_setup.hpp"
 #include "tests/data/temporary_directory.hpp"
 
 namespace meshfold::jobs {
@@ -28,8 +28,7 @@ models::HeadConfig regression(std::vector<std::string> labels) {
 
 JobResult fold_result(int fold, std::vector<std::uint32_t> rows) {
   JobResult result;
-  result.record.name = "fold-" + std::to_string(fold);
-  result.record.fold = fold;
+  result.record.id = JobId::of_fold(fold);
   result.record.num_folds = 3;
   result.record.selected_step = 10 + fold;
   result.record.scores = {{"mcrmse", 0.1 * (3 - fold)}, {"rmse/x", 1.0 / 3}};
@@ -171,9 +170,21 @@ TEST(TestPredictions, OfLabelsAreTheMeanOfTheirOwnProbabilities) {
 }
 
 TEST(JobSeed, DiffersBetweenFoldsAndIsTheRunsOwnForTrain) {
-  EXPECT_EQ(job_seed(42, -1), 42U);
-  EXPECT_EQ(job_seed(42, 0), 42U ^ 0x9E3779B9U);
-  EXPECT_NE(job_seed(42, 0), job_seed(42, 1));
+  EXPECT_EQ(job_seed(42, JobId::of_training()), 42U);
+  EXPECT_EQ(job_seed(42, JobId::of_fold(0)), 42U ^ 0x9E3779B9U);
+  EXPECT_EQ(job_seed(42, JobId::of_fold(2)), 42U ^ 0xDAA66D2BU);
+  EXPECT_NE(job_seed(42, JobId::of_fold(0)), job_seed(42, JobId::of_fold(1)));
+}
+
+TEST(JobIdNames, SayWhichFoldItIsAndWhichDirectoriesAreJobs) {
+  EXPECT_EQ(JobId::of_fold(12).name, "fold-12");
+  EXPECT_EQ(JobId::named("fold-12"), JobId::of_fold(12));
+  EXPECT_EQ(JobId::named("train"), JobId::of_training());
+  EXPECT_TRUE(JobId::named("fold-0").is_known());
+  EXPECT_TRUE(JobId::named("train").is_known());
+  for (const char* name : {"logs", "fold-", "fold-x", "fold-1x", "fold--1", "training"}) {
+    EXPECT_FALSE(JobId::named(name).is_known()) << name;
+  }
 }
 
 class JobResultFiles : public testing::Test {
@@ -248,7 +259,7 @@ TEST_F(JobResultFiles, AreMadeAgainForAnotherTestTableAndRefusedForOtherTraining
 
 TEST_F(JobResultFiles, TellWhichFoldOfARunIsBestAndWhichIsMissing) {
   for (const auto& result : good_results()) {
-    if (result.record.fold != 1) commit_result(directory() / result.record.name, result, origin_);
+    if (result.record.id.fold != 1) commit_result(directory() / result.record.id.name, result, origin_);
   }
   std::string message;
   try {
@@ -260,8 +271,8 @@ TEST_F(JobResultFiles, TellWhichFoldOfARunIsBestAndWhichIsMissing) {
 
   EXPECT_NE(message.find("fold 1 of 3 has not finished"), std::string::npos) << message;
   EXPECT_EQ(find_finished_jobs(directory()).size(), 3U);
-  EXPECT_EQ(choose_job(directory(), "").name, "fold-2");  // of scores 0.3, 0.2, 0.1
-  EXPECT_EQ(choose_job(directory(), "fold-0").name, "fold-0");
+  EXPECT_EQ(choose_job(directory(), "").id.name, "fold-2");  // of scores 0.3, 0.2, 0.1
+  EXPECT_EQ(choose_job(directory(), "fold-0").id.name, "fold-0");
   EXPECT_THROW(choose_job(directory(), "fold-7"), CheckpointError);
 }
 

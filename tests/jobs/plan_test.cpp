@@ -11,9 +11,9 @@
 #include <utility>
 #include <vector>
 
+#include "jobs/config/job_setup.hpp"
 #include "jobs/error.hpp"
 #include "jobs/plan/run_plan.hpp"
-#include "jobs/run/job_setup.hpp"
 #include "jobs/train/gradient_buckets.hpp"
 #include "models/directory/load_model.hpp"
 #include "models/error.hpp"
@@ -57,7 +57,7 @@ std::unique_ptr<models::Model> load_part(const RunConfig& config, const dist::Me
   models::ModelLayout layout = first_part(config, shape);
   layout.tensor_rank = place.tensor;
   layout.pipeline_rank = place.pipeline;
-  return models::load_model(config.model.path, load_options_of(config, head, -1, layout)).model;
+  return models::load_model(config.model.path, load_options_of(config, head, layout)).model;
 }
 
 const ParameterPlan& parameter(const RunPlan& plan, const std::string& name) {

@@ -22,7 +22,7 @@ class Selftest : public testing::Test {
         context_{rank_environment().world(),
                  *world_,
                  mesh_,
-                 find_placement({}, *world_, "node"),
+                 find_placement(0, *world_, "node"),
                  world_->broadcast_bytes(own_directory_.path().string(), 0),
                  10s} {
     for (int rank = 0; rank < world_->size(); ++rank) {

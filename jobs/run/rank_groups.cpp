@@ -1,4 +1,4 @@
-#include "jobs/run/placement.hpp"
+#include "jobs/run/rank_groups.hpp"
 
 #include <algorithm>
 #include <cassert>
@@ -7,6 +7,8 @@
 #include <string>
 #include <tuple>
 #include <utility>
+
+#include "jobs/error.hpp"
 
 namespace meshfold::jobs {
 namespace {
@@ -26,9 +28,9 @@ std::vector<RankGroup> cut_ranks(int num_ranks, int num_groups) {
 
 }  // namespace
 
-std::vector<RankGroup> place_folds(std::span<const std::uint64_t> costs, int num_ranks, int num_groups) {
+std::vector<RankGroup> place_jobs(std::span<const std::uint64_t> costs, int num_ranks, int num_groups) {
   if (num_groups < 1 || num_groups > num_ranks || static_cast<std::size_t>(num_groups) > costs.size()) {
-    throw std::invalid_argument("cannot place " + std::to_string(costs.size()) + " folds on " +
+    throw std::invalid_argument("cannot place " + std::to_string(costs.size()) + " jobs on " +
                                 std::to_string(num_groups) + " groups of " + std::to_string(num_ranks) + " ranks");
   }
   auto groups = cut_ranks(num_ranks, num_groups);
@@ -39,16 +41,16 @@ std::vector<RankGroup> place_folds(std::span<const std::uint64_t> costs, int num
   std::stable_sort(longest_first.begin(), longest_first.end(),
                    [&](std::size_t a, std::size_t b) { return costs[a] > costs[b]; });
 
-  for (const auto fold : longest_first) {
+  for (const std::size_t job : longest_first) {
     std::size_t earliest = 0;
     for (std::size_t g = 1; g < groups.size(); ++g) {
       // (load + cost) / size, compared by cross-multiplication so that every machine decides alike.
-      const auto finish = (loads[g] + costs[fold]) * groups[earliest].ranks.size();
-      const auto best_finish = (loads[earliest] + costs[fold]) * groups[g].ranks.size();
+      const auto finish = (loads[g] + costs[job]) * groups[earliest].ranks.size();
+      const auto best_finish = (loads[earliest] + costs[job]) * groups[g].ranks.size();
       if (std::tie(finish, loads[g]) < std::tie(best_finish, loads[earliest])) earliest = g;
     }
-    groups[earliest].folds.push_back(static_cast<int>(fold));
-    loads[earliest] += costs[fold];
+    groups[earliest].jobs.push_back(job);
+    loads[earliest] += costs[job];
   }
   return groups;
 }
@@ -61,6 +63,25 @@ void spread_over_ranks(std::vector<RankGroup>& groups, int unit) {
     }
     group.ranks = std::move(ranks);
   }
+}
+
+std::vector<RankGroup> group_ranks(const RunConfig& config, std::span<const JobPlan> jobs, const data::Dataset& dataset,
+                                   int num_ranks) {
+  std::vector<std::uint64_t> costs;
+  for (const JobPlan& job : jobs) {
+    std::uint64_t tokens = 0;
+    for (const auto row : job.training_rows) tokens += dataset.sample_length(row);
+    costs.push_back(tokens);
+  }
+  const int unit = std::max(config.mesh.pipeline, 1) * std::max(config.mesh.tensor, 1);
+  if (num_ranks % unit != 0) {
+    throw ConfigError("mesh.tensor x mesh.pipeline = " + std::to_string(unit) + " does not divide the " +
+                      std::to_string(num_ranks) + " ranks; start a multiple of it");
+  }
+  const int units = num_ranks / unit, most = std::min(static_cast<int>(jobs.size()), units);
+  auto groups = place_jobs(costs, units, std::min(config.cv.groups > 0 ? config.cv.groups : most, most));
+  spread_over_ranks(groups, unit);
+  return groups;
 }
 
 std::size_t group_of_rank(std::span<const RankGroup> groups, int rank) {
