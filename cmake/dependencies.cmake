@@ -15,6 +15,11 @@ target_compile_definitions(meshfold_hdf5 INTERFACE ${HDF5_C_DEFINITIONS})
 target_link_libraries(meshfold_hdf5 INTERFACE ${HDF5_C_LIBRARIES} MPI::MPI_C)
 find_package(Boost 1.71 REQUIRED COMPONENTS program_options)
 find_package(nlohmann_json 3.9 REQUIRED)
+find_package(OpenSSL COMPONENTS Crypto)
+if(NOT TARGET OpenSSL::Crypto)
+  message(FATAL_ERROR "OpenSSL's libcrypto was not found; Meshfold hashes the manifests of checkpoints by it. Install it "
+                      "(Debian: libssl-dev, conda: openssl) or name one with -DOPENSSL_ROOT_DIR=DIR")
+endif()
 
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)

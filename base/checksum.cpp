@@ -1,0 +1,33 @@
+#include "base/checksum.hpp"
+
+#include <openssl/evp.h>
+
+#include <array>
+#include <span>
+#include <stdexcept>
+
+namespace meshfold::base {
+namespace {
+
+std::string hex_of(std::span<const unsigned char> digest) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string hex;
+  hex.reserve(2 * digest.size());
+  for (const unsigned char byte : digest) {
+    hex += kDigits[byte >> 4];
+    hex += kDigits[byte & 15];
+  }
+  return hex;
+}
+
+}  // namespace
+
+std::string sha256_hex(std::string_view bytes) {
+  std::array<unsigned char, 32> digest{};
+  if (EVP_Digest(bytes.data(), bytes.size(), digest.data(), nullptr, EVP_sha256(), nullptr) != 1) {
+    throw std::runtime_error("libcrypto computes no SHA-256; its configuration may forbid it (OPENSSL_CONF)");
+  }
+  return hex_of(digest);
+}
+
+}  // namespace meshfold::base

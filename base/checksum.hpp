@@ -1,0 +1,12 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+/// Checksums as files hold them, computed by the libraries that are good at it.
+namespace meshfold::base {
+
+/// SHA-256 (FIPS 180-4) as 64 lower-case hex digits. Throws runtime_error if libcrypto refuses to compute it.
+std::string sha256_hex(std::string_view bytes);
+
+}  // namespace meshfold::base
