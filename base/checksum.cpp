@@ -1,6 +1,7 @@
 #include "base/checksum.hpp"
 
 #include <openssl/evp.h>
+#include <zlib.h>
 
 #include <array>
 #include <span>
@@ -28,6 +29,11 @@ std::string sha256_hex(std::string_view bytes) {
     throw std::runtime_error("libcrypto computes no SHA-256; its configuration may forbid it (OPENSSL_CONF)");
   }
   return hex_of(digest);
+}
+
+std::uint32_t crc32(std::string_view bytes) {
+  const auto* first = reinterpret_cast<const Bytef*>(bytes.data());
+  return static_cast<std::uint32_t>(::crc32_z(::crc32_z(0, nullptr, 0), first, bytes.size()));
 }
 
 }  // namespace meshfold::base

@@ -3,8 +3,8 @@
 #include <mutex>
 #include <set>
 
+#include "base/checksum.hpp"
 #include "models/error.hpp"
-#include "models/files/crc32.hpp"
 #include "models/files/mapped_file.hpp"
 #include "models/files/quote_bytes.hpp"
 #include "models/files/torch_pickle.hpp"
@@ -97,7 +97,7 @@ class TorchFile::State {
     const ZipArchive::Entry& entry = *archive_.find(record);
     const std::scoped_lock lock(mutex_);
     if (!verified_.contains(record)) {
-      if (crc32(entry.bytes) != entry.crc) {
+      if (base::crc32(entry.bytes) != entry.crc) {
         fail("the bytes of " + quote_bytes(record) +
              " do not have their CRC-32; the file is damaged, fetch it again (torch writes another sum after "
              "set_crc32_options(False): save it without)");

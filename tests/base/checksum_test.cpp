@@ -13,5 +13,11 @@ TEST(Sha256, GivesTheKnownAnswersOfFips180) {
   EXPECT_EQ(sha256_hex(std::string(1000000, 'a')), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
+TEST(Crc32, GivesTheKnownAnswers) {
+  EXPECT_EQ(crc32("123456789"), 0xCBF43926U);
+  EXPECT_EQ(crc32(""), 0U);
+  EXPECT_EQ(crc32("The quick brown fox jumps over the lazy dog"), 0x414FA339U);
+}
+
 }  // namespace
 }  // namespace meshfold::base
