@@ -4,6 +4,7 @@
 #include <zlib.h>
 
 #include <array>
+#include <boost/crc.hpp>
 #include <span>
 #include <stdexcept>
 
@@ -34,6 +35,12 @@ std::string sha256_hex(std::string_view bytes) {
 std::uint32_t crc32(std::string_view bytes) {
   const auto* first = reinterpret_cast<const Bytef*>(bytes.data());
   return static_cast<std::uint32_t>(::crc32_z(::crc32_z(0, nullptr, 0), first, bytes.size()));
+}
+
+std::uint32_t crc32c(std::string_view bytes) {
+  boost::crc_optimal<32, 0x1EDC6F41, 0xFFFFFFFF, 0xFFFFFFFF, true, true> crc;
+  crc.process_bytes(bytes.data(), bytes.size());
+  return crc.checksum();
 }
 
 }  // namespace meshfold::base
