@@ -7,7 +7,7 @@
 #include <stdexcept>
 
 #include "data/error.hpp"
-#include "data/mapped_file.hpp"
+#include "data/map_input.hpp"
 
 namespace meshfold::data {
 namespace {
@@ -57,7 +57,7 @@ struct SentencePieceTokenizer::Processor {
 
 SentencePieceTokenizer::SentencePieceTokenizer(const std::filesystem::path& file, Family family)
     : processor_(std::make_unique<Processor>()), family_(family) {
-  const MappedFile mapped(file);
+  const base::MappedFile mapped = map_input(file);
   const auto& library = processor_->library;
   load(processor_->library, file, mapped.bytes());
   hash_ = content_hash(mapped.bytes(), family);
@@ -111,7 +111,7 @@ std::optional<std::int32_t> SentencePieceTokenizer::piece_id(const std::string& 
 
 SentencePieceTokenizer::Family family_of_pieces(const std::filesystem::path& file) {
   sentencepiece::SentencePieceProcessor processor;
-  const MappedFile mapped(file);
+  const base::MappedFile mapped = map_input(file);
   load(processor, file, mapped.bytes());
   if (find_piece(processor, "[CLS]") && find_piece(processor, "[SEP]")) return Family::kDeberta;
   if (processor.bos_id() >= 0) return Family::kDecoder;

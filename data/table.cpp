@@ -7,7 +7,7 @@
 
 #include "data/csv_table.hpp"
 #include "data/json_lines_table.hpp"
-#include "data/mapped_file.hpp"
+#include "data/map_input.hpp"
 #include "data/nearest_name.hpp"
 #include "data/utf8.hpp"
 
@@ -23,7 +23,7 @@ bool is_json_lines(const std::filesystem::path& file) {
                          [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   if (extension == ".csv") return false;
   if (extension == ".jsonl" || extension == ".ndjson" || extension == ".json") return true;
-  const MappedFile mapping(file);
+  const base::MappedFile mapping = map_input(file);
   std::string_view bytes = mapping.bytes();
   if (bytes.starts_with(kByteOrderMark)) bytes.remove_prefix(kByteOrderMark.size());
   const std::size_t first = bytes.find_first_not_of(" \t\r\n");

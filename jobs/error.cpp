@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "base/mapped_file.hpp"
 #include "data/error.hpp"
 #include "dist/error.hpp"
 #include "models/error.hpp"
@@ -25,6 +26,7 @@ ExitCode exit_code_of(const std::exception& error) {
   if (dynamic_cast<const ConfigError*>(&error)) return ExitCode::kConfig;
   if (dynamic_cast<const models::LayoutError*>(&error)) return ExitCode::kConfig;
   if (dynamic_cast<const data::InputError*>(&error)) return ExitCode::kInput;
+  if (dynamic_cast<const base::UnreadableFile*>(&error)) return ExitCode::kInput;
   if (dynamic_cast<const data::Hdf5Error*>(&error)) return ExitCode::kStorage;
   if (dynamic_cast<const std::filesystem::filesystem_error*>(&error)) return ExitCode::kStorage;
   if (dynamic_cast<const models::ModelFileError*>(&error)) return ExitCode::kInput;

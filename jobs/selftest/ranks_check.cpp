@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <map>
 
-#include "data/mapped_file.hpp"
+#include "base/mapped_file.hpp"
 #include "jobs/selftest/checks.hpp"
 #include "jobs/selftest/rank_outcomes.hpp"
 #include "models/ops/kernels/matmul.hpp"
@@ -18,7 +18,7 @@ namespace {
 using nlohmann::json;
 
 std::string hash_of(const std::filesystem::path& file) {
-  const data::MappedFile bytes(file);
+  const base::MappedFile bytes(file);
   char hex[17];
   std::snprintf(hex, sizeof hex, "%016llx",
                 static_cast<unsigned long long>(XXH3_64bits(bytes.bytes().data(), bytes.size())));
