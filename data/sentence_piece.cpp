@@ -1,11 +1,10 @@
 #include "data/sentence_piece.hpp"
 
 #include <sentencepiece_processor.h>
-#include <xxhash.h>
 
-#include <cstdio>
 #include <stdexcept>
 
+#include "base/checksum.hpp"
 #include "data/error.hpp"
 #include "data/map_input.hpp"
 
@@ -37,16 +36,10 @@ std::optional<std::int32_t> find_piece(const sentencepiece::SentencePieceProcess
 
 std::string content_hash(std::string_view bytes, Family family) {
   const std::string family_tag = family == Family::kDeberta ? "sentencepiece 1 deberta" : "sentencepiece 1 decoder";
-  XXH3_state_t* state = XXH3_createState();
-  XXH3_128bits_reset(state);
-  XXH3_128bits_update(state, family_tag.data(), family_tag.size());
-  XXH3_128bits_update(state, bytes.data(), bytes.size());
-  const XXH128_hash_t hash = XXH3_128bits_digest(state);
-  XXH3_freeState(state);
-  char hex[33];
-  std::snprintf(hex, sizeof hex, "%016llx%016llx", static_cast<unsigned long long>(hash.high64),
-                static_cast<unsigned long long>(hash.low64));
-  return hex;
+  base::Xxh3Stream hash;
+  hash.add(family_tag);
+  hash.add(bytes);
+  return hash.hex();
 }
 
 }  // namespace

@@ -1,11 +1,10 @@
 #include "jobs/cv/fold_assignment.hpp"
 
-#include <xxhash.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <stdexcept>
 
+#include "base/checksum.hpp"
 #include "jobs/error.hpp"
 
 namespace meshfold::jobs {
@@ -179,11 +178,8 @@ std::vector<std::uint32_t> Folds::training_rows(int fold) const {
 }
 
 std::string Folds::hash() const {
-  const auto hash = XXH3_128bits(assignment.data(), assignment.size() * sizeof(assignment[0]));
-  char hex[33];
-  std::snprintf(hex, sizeof hex, "%016llx%016llx", static_cast<unsigned long long>(hash.high64),
-                static_cast<unsigned long long>(hash.low64));
-  return hex;
+  return base::xxh3_128_hex(
+      {reinterpret_cast<const char*>(assignment.data()), assignment.size() * sizeof(assignment[0])});
 }
 
 Folds make_folds(const RunConfig& config, const data::Dataset& dataset, const std::vector<std::string>& class_names) {

@@ -1,12 +1,10 @@
 #include <ATen/Version.h>
 #include <mpi.h>
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
-#include <cstdio>
 #include <filesystem>
 #include <map>
 
+#include "base/checksum.hpp"
 #include "base/mapped_file.hpp"
 #include "jobs/selftest/checks.hpp"
 #include "jobs/selftest/rank_outcomes.hpp"
@@ -16,14 +14,6 @@ namespace meshfold::jobs::selftest {
 namespace {
 
 using nlohmann::json;
-
-std::string hash_of(const std::filesystem::path& file) {
-  const base::MappedFile bytes(file);
-  char hex[17];
-  std::snprintf(hex, sizeof hex, "%016llx",
-                static_cast<unsigned long long>(XXH3_64bits(bytes.bytes().data(), bytes.size())));
-  return hex;
-}
 
 std::string mpi_version() {
   char text[MPI_MAX_LIBRARY_VERSION_STRING] = "";
@@ -36,7 +26,7 @@ std::string mpi_version() {
 json describe_program() {
   const std::filesystem::path program = "/proc/self/exe";
   return {{"path", std::filesystem::read_symlink(program).string()},
-          {"hash", hash_of(program)},
+          {"hash", base::xxh3_64_hex(base::MappedFile(program).bytes())},
           {"mpi", mpi_version()},
           {"kernels", models::ops::kernel_paths()}};
 }
