@@ -12,6 +12,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/text.hpp"
 #include "dist/blocked_signals.hpp"
 #include "dist/tcp_socket.hpp"
 
@@ -34,11 +35,7 @@ using Token = std::array<std::uint8_t, 16>;
 std::string new_token() {
   std::random_device random;
   std::string hex;
-  for (int word = 0; word < 4; ++word) {
-    char text[9];
-    std::snprintf(text, sizeof text, "%08x", random());
-    hex += text;
-  }
+  for (int word = 0; word < 4; ++word) hex += base::format("%08x", random());
   return hex;
 }
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -11,6 +10,7 @@
 #include <string_view>
 
 #include "base/checksum.hpp"
+#include "base/text.hpp"
 #include "jobs/error.hpp"
 #include "jobs/utc_time.hpp"
 
@@ -47,9 +47,7 @@ std::string quoted(const std::string& value) {
 
 std::string new_run_id() {
   std::random_device entropy;
-  char text[20];
-  std::snprintf(text, sizeof text, "%08x%08x", entropy(), entropy());
-  return text;
+  return base::format("%08x%08x", entropy(), entropy());
 }
 
 Json fixed_options(const std::vector<ResolvedOption>& options) {

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <filesystem>
 #include <numeric>
 
+#include "base/text.hpp"
 #include "jobs/cv/out_of_fold.hpp"
 #include "jobs/report/html_report.hpp"
 #include "jobs/results/export_job.hpp"
@@ -19,13 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string format(const char* pattern, double value) {
-  char text[48];
-  std::snprintf(text, sizeof text, pattern, value);
-  return text;
-}
-
-std::string score_text(double score) { return std::isfinite(score) ? format("%.4f", score) : "n/a"; }
+std::string score_text(double score) { return std::isfinite(score) ? base::format("%.4f", score) : "n/a"; }
 
 /// The report has all of them.
 void add_scores(std::vector<std::string>& row, const Scores& scores) {
@@ -46,8 +40,8 @@ void print_table(const RunRecord& run, std::size_t num_samples, Select select, C
     add_scores(row, fold.scores);
     if (shows_last) row.push_back(score_text(fold.last_scores.front().second));
     row.push_back(std::to_string(fold.selected_step) + "/" + std::to_string(fold.steps));
-    row.push_back(format("%.0f s", fold.seconds));
-    row.push_back(fold.samples_per_s > 0 ? format("%.1f", fold.samples_per_s) : "");
+    row.push_back(base::format("%.0f s", fold.seconds));
+    row.push_back(fold.samples_per_s > 0 ? base::format("%.1f", fold.samples_per_s) : "");
     rows.push_back(std::move(row));
   }
   const auto add_total = [&](const char* name, const Scores& scores) {

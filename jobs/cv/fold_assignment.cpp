@@ -1,10 +1,10 @@
 #include "jobs/cv/fold_assignment.hpp"
 
 #include <algorithm>
-#include <cstdio>
 #include <stdexcept>
 
 #include "base/checksum.hpp"
+#include "base/text.hpp"
 #include "jobs/error.hpp"
 
 namespace meshfold::jobs {
@@ -218,9 +218,7 @@ void keep_folds_csv(const std::filesystem::path& file, const data::Dataset& data
 std::string describe(const Folds& folds, const RunConfig& config) {
   std::string text = name_of(config) + ": " + list(folds.report.sizes) + " samples";
   if (folds.labels.num_labels() > 0) {
-    char deviation[32];
-    std::snprintf(deviation, sizeof deviation, "%.4f", folds.deviation.largest);
-    text += std::string("; largest deviation of a label's share ") + deviation;
+    text += base::format("; largest deviation of a label's share %.4f", folds.deviation.largest);
     if (folds.deviation.largest > 0) {
       text += " (" + folds.labels.names[folds.deviation.label] + ", fold " + std::to_string(folds.deviation.fold) + ")";
     }

@@ -1,13 +1,13 @@
 #include "jobs/plan/render_text.hpp"
 
 #include <algorithm>
-#include <cstdio>
 #include <map>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "base/text.hpp"
 #include "jobs/run/startup_facts.hpp"
 #include "models/parameters/layer_rates.hpp"
 #include "models/parameters/parameter_store.hpp"
@@ -17,13 +17,7 @@ namespace {
 
 using Row = std::vector<std::string>;
 
-std::string format(const char* pattern, double value) {
-  char text[64];
-  std::snprintf(text, sizeof text, pattern, value);
-  return text;
-}
-
-std::string mebibytes(std::int64_t bytes) { return format("%.2f", static_cast<double>(bytes) / (1 << 20)); }
+std::string mebibytes(std::int64_t bytes) { return base::format("%.2f", static_cast<double>(bytes) / (1 << 20)); }
 
 std::string count(std::int64_t number) { return with_separators(static_cast<std::uint64_t>(number)); }
 
@@ -199,7 +193,8 @@ void print_steps(const RunPlan& plan, Console& console) {
   for (const JobSteps& job : plan.jobs) {
     rows.push_back({job.name, count(static_cast<std::int64_t>(job.training_rows)),
                     count(static_cast<std::int64_t>(job.validation_rows)), count(job.steps_an_epoch), count(job.steps),
-                    format("%.6g", job.rates.first), format("%.6g", job.rates.peak), format("%.6g", job.rates.last)});
+                    base::format("%.6g", job.rates.first), base::format("%.6g", job.rates.peak),
+                    base::format("%.6g", job.rates.last)});
   }
   console.say("steps: " + count(plan.steps()) + " in all");
   console.grid({"job", "rows", "validation", "an epoch", "steps", "learning rate: first", "peak", "last"}, rows);

@@ -1,9 +1,9 @@
 #include "jobs/run/startup_facts.hpp"
 
 #include <algorithm>
-#include <cstdio>
 #include <set>
 
+#include "base/text.hpp"
 #include "jobs/run/job.hpp"
 #include "jobs/train/trainer.hpp"
 #include "models/directory/load_model.hpp"
@@ -12,12 +12,6 @@
 
 namespace meshfold::jobs {
 namespace {
-
-std::string format(const char* pattern, double value) {
-  char text[64];
-  std::snprintf(text, sizeof text, pattern, value);
-  return text;
-}
 
 /// The first names and how many more there are: a list of 100 tensors is no table cell.
 std::string shorten(const std::vector<std::string>& names) {
@@ -95,8 +89,10 @@ std::string describe(const PreparedDataset& prepared, const std::string& table) 
   if (dataset.num_features() > 0) text += ", " + std::to_string(dataset.num_features()) + " features";
   if (!prepared.class_names.empty()) text += ", " + std::to_string(prepared.class_names.size()) + " classes";
   const auto rows = std::max<double>(1, dataset.num_samples());
-  text += ", tokens mean " + format("%.1f", static_cast<double>(tokens) / rows) + " max " + std::to_string(longest);
-  return text + (prepared.from_cache ? " (tokenized before)" : format(" (tokenized in %.1f s)", prepared.seconds));
+  text +=
+      ", tokens mean " + base::format("%.1f", static_cast<double>(tokens) / rows) + " max " + std::to_string(longest);
+  return text +
+         (prepared.from_cache ? " (tokenized before)" : base::format(" (tokenized in %.1f s)", prepared.seconds));
 }
 
 Facts model_facts(const RunConfig& config, const models::LoadedModel& loaded) {
@@ -138,14 +134,14 @@ Facts step_facts(const RunConfig& config, const data::Dataset& dataset, std::siz
     text += ", each computed forward twice, since the loss couples the samples of a step";
   }
   auto optimizer = std::string(config.optimizer.kind == OptimizerKind::kSgd ? "SGD" : "AdamW") + ", learning rate " +
-                   format("%g", config.optimizer.learning_rate);
-  optimizer += ", weight decay " + format("%g", config.optimizer.weight_decay);
+                   base::format("%g", config.optimizer.learning_rate);
+  optimizer += ", weight decay " + base::format("%g", config.optimizer.weight_decay);
   if (config.training.max_grad_norm > 0)
-    optimizer += ", gradient norm at most " + format("%g", config.training.max_grad_norm);
+    optimizer += ", gradient norm at most " + base::format("%g", config.training.max_grad_norm);
   auto schedule =
       describe(config.schedule, config.optimizer.learning_rate, {steps, steps_an_epoch(config.training, num_rows)});
   if (config.plateau.patience) {
-    schedule += "; times " + format("%g", config.plateau.factor) + " after " +
+    schedule += "; times " + base::format("%g", config.plateau.factor) + " after " +
                 std::to_string(*config.plateau.patience + 1) + " evaluations without improvement";
   }
   if (config.training.early_stopping.patience > 0) {
