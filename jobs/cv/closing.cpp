@@ -11,7 +11,6 @@
 #include "jobs/results/export_job.hpp"
 #include "jobs/results/finished_jobs.hpp"
 #include "jobs/results/prediction_table.hpp"
-#include "jobs/run/startup_facts.hpp"
 #include "jobs/train/predict_rows.hpp"
 
 namespace meshfold::jobs {
@@ -36,7 +35,7 @@ void print_table(const RunRecord& run, std::size_t num_samples, Select select, C
 
   std::vector<std::vector<std::string>> rows;
   for (const auto& fold : run.folds) {
-    std::vector<std::string> row{fold.job, with_separators(fold.samples)};
+    std::vector<std::string> row{fold.job, base::with_separators(fold.samples)};
     add_scores(row, fold.scores);
     if (shows_last) row.push_back(score_text(fold.last_scores.front().second));
     row.push_back(std::to_string(fold.selected_step) + "/" + std::to_string(fold.steps));
@@ -46,7 +45,7 @@ void print_table(const RunRecord& run, std::size_t num_samples, Select select, C
   }
   const auto add_total = [&](const char* name, const Scores& scores) {
     if (scores.empty()) return;
-    std::vector<std::string> row{name, with_separators(num_samples)};
+    std::vector<std::string> row{name, base::with_separators(num_samples)};
     add_scores(row, scores);
     row.resize(header.size());
     rows.push_back(std::move(row));

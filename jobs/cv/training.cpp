@@ -4,6 +4,7 @@
 #include <numeric>
 #include <optional>
 
+#include "base/text.hpp"
 #include "dist/agreement.hpp"
 #include "dist/communicator.hpp"
 #include "dist/mpi_process_group.hpp"
@@ -49,7 +50,7 @@ ExitCode run_training(const RunConfig& config, RunEnvironment& environment) {
   facts.emplace_back("training data", describe(training, config.data.train));
   facts.emplace_back("validation", plan.validation_rows.empty()
                                        ? "none"
-                                       : with_separators(plan.validation_rows.size()) + " rows of fold 0");
+                                       : base::with_separators(plan.validation_rows.size()) + " rows of fold 0");
   std::ranges::move(step_facts(config, training.dataset, plan.training_rows.size(), shape), std::back_inserter(facts));
   dist::agree(*world, "load " + config.model.path, [&] {
     if (!speaks) return;

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "base/text.hpp"
-#include "jobs/run/startup_facts.hpp"
 #include "models/parameters/layer_rates.hpp"
 #include "models/parameters/parameter_store.hpp"
 
@@ -19,7 +18,7 @@ using Row = std::vector<std::string>;
 
 std::string mebibytes(std::int64_t bytes) { return base::format("%.2f", static_cast<double>(bytes) / (1 << 20)); }
 
-std::string count(std::int64_t number) { return with_separators(static_cast<std::uint64_t>(number)); }
+std::string count(std::int64_t number) { return base::with_separators(static_cast<std::uint64_t>(number)); }
 
 /// 3 4 5 as "3-5", 0 2 as "0 2".
 std::string in_words(const std::vector<int>& numbers) {

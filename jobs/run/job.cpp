@@ -7,13 +7,13 @@
 #include <numeric>
 #include <optional>
 
+#include "base/text.hpp"
 #include "data/step_plan.hpp"
 #include "dist/agreement.hpp"
 #include "jobs/error.hpp"
 #include "jobs/report/metrics_log.hpp"
 #include "jobs/report/tensorboard_log.hpp"
 #include "jobs/run/job_setup.hpp"
-#include "jobs/run/startup_facts.hpp"
 #include "jobs/train/feature_scales.hpp"
 #include "jobs/train/predict_rows.hpp"
 #include "jobs/train/trainer.hpp"
@@ -66,7 +66,7 @@ class JobListener final : public TrainListener {
   void on_usage(const std::vector<RankUsage>& ranks) override {
     metrics_.on_usage(ranks);
     const auto most = [&](std::uint64_t RankUsage::*bytes) {
-      return with_separators(std::ranges::max(ranks, {}, bytes).*bytes >> 20);
+      return base::with_separators(std::ranges::max(ranks, {}, bytes).*bytes >> 20);
     };
     console_.log(name_ + ": a step holds up to " + most(&RankUsage::step_peak_bytes) +
                  " MiB of tensors a rank; at most " + most(&RankUsage::resident_bytes) + " MiB were resident");

@@ -44,20 +44,12 @@ std::string parameter_groups(const models::ParameterStore& store) {
     elements[group] += static_cast<std::uint64_t>(parameter.num_elements);
   }
   const auto text = [&](int group) {
-    return std::to_string(tensors[group]) + " tensors (" + with_separators(elements[group]) + " values)";
+    return std::to_string(tensors[group]) + " tensors (" + base::with_separators(elements[group]) + " values)";
   };
   return "decayed: " + text(0) + "; not decayed (biases, norms): " + text(1);
 }
 
 }  // namespace
-
-std::string with_separators(std::uint64_t number) {
-  auto text = std::to_string(number);
-  for (auto place = static_cast<std::ptrdiff_t>(text.size()) - 3; place > 0; place -= 3) {
-    text.insert(static_cast<std::size_t>(place), 1, ',');
-  }
-  return text;
-}
 
 Facts machine_facts(const Placement& placement, const dist::GroupMaker& groups) {
   std::set<std::string> distinct;
@@ -81,7 +73,7 @@ std::string describe(const PreparedDataset& prepared, const std::string& table) 
     tokens += length;
     longest = std::max(longest, length);
   }
-  auto text = table + ": " + with_separators(dataset.num_samples()) + " rows";
+  auto text = table + ": " + base::with_separators(dataset.num_samples()) + " rows";
   if (dataset.num_targets() > 0 && prepared.class_names.empty()) {
     text += ", " + std::to_string(dataset.num_targets()) + " targets";
   }
@@ -113,7 +105,7 @@ Facts model_facts(const RunConfig& config, const models::LoadedModel& loaded) {
                  {"parameters", parameter_groups(std::as_const(*loaded.model).declaration())},
                  {"precision", precision}};
   if (std::ranges::any_of(store, [](const auto& parameter) { return parameter.spec.sharded(); })) {
-    facts.emplace_back("tensor axis", with_separators(static_cast<std::uint64_t>(store.num_elements())) +
+    facts.emplace_back("tensor axis", base::with_separators(static_cast<std::uint64_t>(store.num_elements())) +
                                           " values on a rank; large and yet whole on each: " +
                                           shorten(models::large_whole_parameters(store)));
   }
@@ -124,7 +116,7 @@ Facts step_facts(const RunConfig& config, const data::Dataset& dataset, std::siz
                  const dist::MeshShape& shape) {
   const int parts = resolve_parts(config.training, dataset, shape.data, shape.pipeline);
   const auto steps = num_steps_of(config.training, num_rows);
-  auto text = with_separators(static_cast<std::uint64_t>(steps));
+  auto text = base::with_separators(static_cast<std::uint64_t>(steps));
   if (config.training.max_steps == 0) text += " (" + std::to_string(config.training.epochs) + " epochs)";
   text += ", batch " + std::to_string(config.training.batch_size) + " in " + std::to_string(parts) +
           " packs without padding";

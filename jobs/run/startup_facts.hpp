@@ -33,7 +33,4 @@ Facts step_facts(const RunConfig& config, const data::Dataset& dataset, std::siz
 RunNotes start_notes(const std::string& command, const RunConfig& config, const models::HeadConfig& head,
                      const Facts& facts, const data::Dataset& training);
 
-/// 23,703
-std::string with_separators(std::uint64_t number);
-
 }  // namespace meshfold::jobs
