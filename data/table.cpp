@@ -5,6 +5,7 @@
 #include <cmath>
 #include <utility>
 
+#include "base/text.hpp"
 #include "data/csv_table.hpp"
 #include "data/json_lines_table.hpp"
 #include "data/map_input.hpp"
@@ -42,13 +43,7 @@ std::size_t Table::column(std::string_view name) const {
   if (const auto found = find_column(name)) return *found;
   std::string problem = "no such column; ";
   if (const auto nearest = nearest_name(name, columns())) problem += "did you mean '" + *nearest + "'? ";
-  problem += "the columns are ";
-  for (std::size_t i = 0; i < std::min(columns().size(), kShownColumns); ++i) {
-    problem += (i == 0 ? "" : ", ") + columns()[i];
-  }
-  if (columns().size() > kShownColumns) {
-    problem += " and " + std::to_string(columns().size() - kShownColumns) + " more";
-  }
+  problem += "the columns are " + base::shortened(columns(), kShownColumns);
   throw InputError({file().string(), {}, {}, std::string(name)}, problem);
 }
 

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "base/mapped_file.hpp"
+#include "base/text.hpp"
 #include "data/error.hpp"
 #include "dist/error.hpp"
 #include "models/error.hpp"
@@ -10,16 +11,14 @@
 namespace meshfold::jobs {
 namespace {
 
-std::string joined(const std::vector<std::string>& faults) {
+std::string in_words(const std::vector<std::string>& faults) {
   if (faults.size() == 1) return faults.front();
-  std::string text = std::to_string(faults.size()) + " faults in the configuration:";
-  for (const std::string& fault : faults) text += "\n  " + fault;
-  return text;
+  return std::to_string(faults.size()) + " faults in the configuration:\n  " + base::joined(faults, "\n  ");
 }
 
 }  // namespace
 
-ConfigError::ConfigError(const std::vector<std::string>& faults) : std::runtime_error(joined(faults)) {}
+ConfigError::ConfigError(const std::vector<std::string>& faults) : std::runtime_error(in_words(faults)) {}
 
 ExitCode exit_code_of(const std::exception& error) {
   if (const auto* peer = dynamic_cast<const dist::PeerFailed*>(&error)) return static_cast<ExitCode>(peer->exit_code());

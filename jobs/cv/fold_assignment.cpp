@@ -153,12 +153,6 @@ std::string name_of(const RunConfig& config) {
   throw std::logic_error("unknown fold strategy");
 }
 
-std::string list(const std::vector<std::size_t>& counts) {
-  std::string text;
-  for (const auto count : counts) text += (text.empty() ? "" : ", ") + std::to_string(count);
-  return text;
-}
-
 }  // namespace
 
 std::vector<std::uint32_t> Folds::held_out_rows(int fold) const {
@@ -216,7 +210,7 @@ void keep_folds_csv(const std::filesystem::path& file, const data::Dataset& data
 }
 
 std::string describe(const Folds& folds, const RunConfig& config) {
-  std::string text = name_of(config) + ": " + list(folds.report.sizes) + " samples";
+  std::string text = name_of(config) + ": " + base::joined(folds.report.sizes) + " samples";
   if (folds.labels.num_labels() > 0) {
     text += base::format("; largest deviation of a label's share %.4f", folds.deviation.largest);
     if (folds.deviation.largest > 0) {
@@ -224,7 +218,7 @@ std::string describe(const Folds& folds, const RunConfig& config) {
     }
   }
   if (folds.report.num_groups.empty()) return text;
-  text += "; " + list(folds.report.num_groups) + " groups; ";
+  text += "; " + base::joined(folds.report.num_groups) + " groups; ";
   return text + (folds.report.groups_in_several_folds == 0
                      ? "no group in two folds"
                      : std::to_string(folds.report.groups_in_several_folds) + " groups in several folds");

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/text.hpp"
 #include "dist/agreement.hpp"
 #include "dist/communicator.hpp"
 #include "dist/mpi_process_group.hpp"
@@ -21,10 +22,9 @@ namespace {
 void check_class_weights(const RunConfig& config, const models::HeadConfig& head) {
   const auto num_weights = config.loss.class_weights.size();
   if (num_weights == 0 || num_weights == head.labels.size()) return;
-  std::string names;
-  for (const auto& label : head.labels) names += (names.empty() ? "" : ", ") + label;
   throw ConfigError("loss.class_weights has " + std::to_string(num_weights) + " values, but there are " +
-                    std::to_string(head.labels.size()) + " classes; give one value each, in this order: " + names);
+                    std::to_string(head.labels.size()) +
+                    " classes; give one value each, in this order: " + base::joined(head.labels));
 }
 
 void check_metric(const RunConfig& config, const models::HeadConfig& head) {
@@ -112,8 +112,7 @@ void check_inputs(const RunConfig& config, const models::HeadConfig& head, const
   }
   const auto has_name = [](const models::Feature& feature, const std::string& name) { return feature.name == name; };
   if (std::ranges::equal(head.features, config.data.features, has_name)) return;
-  std::string names;
-  for (const auto& feature : head.features) names += (names.empty() ? "" : ", ") + feature.name;
+  const std::string names = base::joined(head.features, ", ", &models::Feature::name);
   throw ConfigError("the model reads " + (names.empty() ? "no features" : "the features " + names) +
                     ", in this order; set data.features " + (names.empty() ? "to nothing" : "so"));
 }

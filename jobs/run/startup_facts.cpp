@@ -17,10 +17,7 @@ namespace {
 std::string shorten(const std::vector<std::string>& names) {
   if (names.empty()) return "none";
   constexpr std::size_t kShown = 6;
-  std::string text;
-  for (std::size_t i = 0; i < std::min(kShown, names.size()); ++i) text += (i == 0 ? "" : ", ") + names[i];
-  if (names.size() > kShown) text += " and " + std::to_string(names.size() - kShown) + " more (see the log)";
-  return text;
+  return base::shortened(names, kShown) + (names.size() > kShown ? " (see the log)" : "");
 }
 
 const char* outputs_in_words(models::Task task) {
@@ -55,11 +52,10 @@ Facts machine_facts(const Placement& placement, const dist::GroupMaker& groups) 
   std::set<std::string> distinct;
   for (const auto& rank : placement.ranks) distinct.insert(rank.host);
   auto ranks = std::to_string(placement.ranks.size()) + " on " + std::to_string(distinct.size()) +
-               (distinct.size() == 1 ? " machine (" : " machines (");
-  for (const auto& host : distinct) ranks += (host == *distinct.begin() ? "" : ", ") + host;
+               (distinct.size() == 1 ? " machine (" : " machines (") + base::joined(distinct) + ")";
   const auto [fewest, most] = std::ranges::minmax(placement.threads);
   const auto threads = std::to_string(fewest) + (fewest == most ? "" : " to " + std::to_string(most));
-  return {{"ranks", ranks + ")"},
+  return {{"ranks", ranks},
           {"threads a rank", threads},
           {"placement", dist::describe_placement(placement.ranks, placement.threads)},
           {"device", groups.description()}};

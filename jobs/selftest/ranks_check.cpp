@@ -6,6 +6,7 @@
 
 #include "base/checksum.hpp"
 #include "base/mapped_file.hpp"
+#include "base/text.hpp"
 #include "jobs/selftest/checks.hpp"
 #include "jobs/selftest/rank_outcomes.hpp"
 #include "models/ops/kernels/matmul.hpp"
@@ -34,10 +35,8 @@ json describe_program() {
 std::string count_hosts(const Context& context) {
   std::map<std::string, int> ranks_of_host;
   for (const auto& rank : context.placement.ranks) ++ranks_of_host[rank.host];
-  std::string hosts;
-  for (const auto& [host, count] : ranks_of_host) {
-    hosts += (hosts.empty() ? "" : ", ") + host + ": " + std::to_string(count);
-  }
+  const std::string hosts = base::joined(
+      ranks_of_host, ", ", [](const auto& entry) { return entry.first + ": " + std::to_string(entry.second); });
   return std::to_string(context.size()) + " on " + std::to_string(ranks_of_host.size()) +
          (ranks_of_host.size() == 1 ? " machine (" : " machines (") + hosts + ")";
 }

@@ -76,9 +76,7 @@ std::string try_axis(dist::ProcessGroup& group) {
 
 Finding check_sums_over(const Context& context, std::span<const Axis> axes) {
   if (axes.empty()) return ok("one rank, nothing is exchanged");
-  std::string names;
   for (const Axis& axis : axes) {
-    names += (names.empty() ? "" : ", ") + axis.name;
     const std::string wrong = try_axis(*axis.group);
     const auto outcomes = gather_outcomes(context.world, [&] { return json(wrong); });
     for (int rank = 0; rank < context.size(); ++rank) {
@@ -91,7 +89,8 @@ Finding check_sums_over(const Context& context, std::span<const Axis> axes) {
                    "tcp,self) or another release");
     }
   }
-  return ok("right to the last bit on every rank (" + names + (axes.size() == 1 ? " axis)" : " axes)"));
+  return ok("right to the last bit on every rank (" + base::joined(axes, ", ", &Axis::name) +
+            (axes.size() == 1 ? " axis)" : " axes)"));
 }
 
 Finding check_sums(const Context& context) { return check_sums_over(context, axes_of(context.mesh)); }

@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "base/checksum.hpp"
+#include "base/text.hpp"
 
 namespace meshfold::models {
 namespace {
@@ -31,11 +32,7 @@ void complete_box(ParameterSpec& spec) {
 
 }  // namespace
 
-std::string shape_text(const std::vector<std::int64_t>& shape) {
-  std::string text = "[";
-  for (std::size_t d = 0; d < shape.size(); ++d) text += (d > 0 ? ", " : "") + std::to_string(shape[d]);
-  return text + "]";
-}
+std::string shape_text(const std::vector<std::int64_t>& shape) { return "[" + base::joined(shape) + "]"; }
 
 std::size_t ParameterStore::add(ParameterSpec spec) {
   if (flat_.defined()) throw std::logic_error("parameter " + spec.name + " was added to an allocated store");
