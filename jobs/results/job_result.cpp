@@ -2,10 +2,7 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
-#include <array>
 #include <nlohmann/json.hpp>
-#include <string_view>
 
 #include "base/durable_file.hpp"
 #include "jobs/checkpoint/verified_file.hpp"
@@ -14,6 +11,7 @@
 #include "models/error.hpp"
 #include "models/files/safetensors.hpp"
 #include "models/networks/pooling_names.hpp"
+#include "models/networks/task_names.hpp"
 
 namespace meshfold::jobs {
 namespace {
@@ -24,8 +22,6 @@ namespace fs = std::filesystem;
 constexpr int kFormatVersion = 1;
 constexpr const char* kResultFile = "result.safetensors";
 constexpr const char* kDoneFile = "done.json";
-/// By the number of the task; what done.json calls them.
-constexpr std::array<std::string_view, 3> kTaskNames = {"regression", "classification", "multi_label"};
 
 json to_json(const checkpoint::FileDigest& digest) {
   return {{"file", kResultFile}, {"bytes", digest.size}, {"xxh3_128", digest.block_hashes}};
@@ -36,20 +32,18 @@ json to_json(const models::HeadConfig& head) {
   for (const auto& feature : head.features) {
     features.push_back({{"name", feature.name}, {"mean", feature.mean}, {"scale", feature.scale}});
   }
-  json object = {{"task", kTaskNames.at(static_cast<std::size_t>(head.task))},
-                 {"labels", head.labels},
-                 {"views", head.views},
-                 {"features", features}};
+  json object = {
+      {"task", models::name_of(head.task)}, {"labels", head.labels}, {"views", head.views}, {"features", features}};
   models::write_pooling(head, object);
   return object;
 }
 
 models::HeadConfig head_from(const json& object) {
   models::HeadConfig head;
-  const auto task = std::ranges::find(kTaskNames, object.at("task").get<std::string>());
+  const auto task = models::task_named(object.at("task").get<std::string>());
   // A task of a later version; taking it for another would silently give other numbers.
-  if (task == kTaskNames.end()) throw CheckpointError("task " + object.at("task").dump() + " is not known");
-  head.task = static_cast<models::Task>(task - kTaskNames.begin());
+  if (!task) throw CheckpointError("task " + object.at("task").dump() + " is not known");
+  head.task = *task;
   try {
     models::read_pooling(object, head);
   } catch (const std::invalid_argument& unknown) {
