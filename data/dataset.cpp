@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 #include <stdexcept>
 
 #include "data/dataset_columns.hpp"
@@ -203,5 +204,11 @@ std::string_view Dataset::group_name(std::int32_t code) const {
 
 const std::map<std::string, std::string>& Dataset::attributes() const { return state_->attributes; }
 const std::string& Dataset::source_hash() const { return state_->source_hash; }
+
+std::vector<std::uint32_t> all_rows(const Dataset& dataset) {
+  std::vector<std::uint32_t> rows(dataset.num_samples());
+  std::iota(rows.begin(), rows.end(), 0U);
+  return rows;
+}
 
 }  // namespace meshfold::data

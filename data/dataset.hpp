@@ -47,4 +47,7 @@ class Dataset {
   std::shared_ptr<const State> state_;
 };
 
+/// 0, 1, ... num_samples() - 1, for what takes a list of rows.
+std::vector<std::uint32_t> all_rows(const Dataset& dataset);
+
 }  // namespace meshfold::data

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <numeric>
 
 #include "base/text.hpp"
 #include "jobs/cv/out_of_fold.hpp"
@@ -53,12 +52,6 @@ void print_table(const RunRecord& run, std::size_t num_samples, Select select, C
   add_total("out of fold", run.notes.pooled);
   add_total("trivial", run.notes.trivial);
   console.grid(header, rows);
-}
-
-std::vector<std::uint32_t> all_rows(const data::Dataset& dataset) {
-  std::vector<std::uint32_t> rows(dataset.num_samples());
-  std::iota(rows.begin(), rows.end(), 0U);
-  return rows;
 }
 
 /// The page is made of the run's files alone, as `meshfold report` does later.

@@ -4,7 +4,6 @@
 
 #include <filesystem>
 #include <memory>
-#include <numeric>
 
 #include "dist/agreement.hpp"
 #include "dist/mesh.hpp"
@@ -35,12 +34,6 @@ void check_output(const models::HeadConfig& head, PredictOutput output) {
     throw ConfigError(
         "predict.output = probability needs a classification or multi-label model; this is a regression: use value");
   }
-}
-
-std::vector<std::uint32_t> all_rows(const data::Dataset& dataset) {
-  std::vector<std::uint32_t> rows(dataset.num_samples());
-  std::iota(rows.begin(), rows.end(), 0U);
-  return rows;
 }
 
 struct Predicted {

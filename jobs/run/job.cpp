@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <memory>
-#include <numeric>
 #include <optional>
 
 #include "base/text.hpp"
@@ -90,12 +89,6 @@ class SilentListener final : public TrainListener {
   void on_evaluation(const EvaluationReport&) override {}
   void on_note(const std::string&) override {}
 };
-
-std::vector<std::uint32_t> all_rows(const data::Dataset& dataset) {
-  std::vector<std::uint32_t> rows(dataset.num_samples());
-  std::iota(rows.begin(), rows.end(), 0U);
-  return rows;
-}
 
 JobRecord make_record(const JobPlan& plan, const JobInputs& inputs, const models::HeadConfig& head,
                       const TrainOutcome& outcome) {
