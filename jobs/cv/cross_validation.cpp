@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 
+#include "base/duration.hpp"
 #include "dist/agreement.hpp"
 #include "dist/communicator.hpp"
 #include "dist/mpi_process_group.hpp"
@@ -26,11 +27,6 @@ namespace meshfold::jobs {
 namespace {
 
 namespace fs = std::filesystem;
-using std::chrono::milliseconds;
-
-milliseconds deadline_of(const RunConfig& config) {
-  return milliseconds(static_cast<std::int64_t>(config.run.deadline_s * 1000));
-}
 
 /// One cross-validation from its config to its exit code; the steps of run() in their order. Every member function is
 /// collective over the world unless it says otherwise.
@@ -217,7 +213,8 @@ class CrossValidation {
 
   dist::Mesh make_mesh(std::size_t group) const {
     const auto name = "group-" + std::to_string(group);
-    const dist::Watchdog::Phase phase(environment_.watchdog, "make " + name, deadline_of(config_));
+    const dist::Watchdog::Phase phase(environment_.watchdog, "make " + name,
+                                      base::milliseconds_of(config_.run.deadline_s));
     const auto& ranks = groups_[group].ranks;
     auto communicator = environment_.mpi.world()->create_group(ranks, static_cast<int>(group), name);
     return jobs::make_mesh(config_, environment_.groups, std::move(communicator), name);
