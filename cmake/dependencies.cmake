@@ -15,6 +15,16 @@ target_compile_definitions(meshfold_hdf5 INTERFACE ${HDF5_C_DEFINITIONS})
 target_link_libraries(meshfold_hdf5 INTERFACE ${HDF5_C_LIBRARIES} MPI::MPI_C)
 find_package(Boost 1.71 REQUIRED COMPONENTS program_options)
 find_package(nlohmann_json 3.9 REQUIRED)
+find_package(OpenSSL COMPONENTS Crypto)
+if(NOT TARGET OpenSSL::Crypto)
+  message(FATAL_ERROR "OpenSSL's libcrypto was not found; Meshfold hashes the manifests of checkpoints by it. Install it "
+                      "(Debian: libssl-dev, conda: openssl) or name one with -DOPENSSL_ROOT_DIR=DIR")
+endif()
+find_package(ZLIB 1.2.9)
+if(NOT TARGET ZLIB::ZLIB)
+  message(FATAL_ERROR "zlib (1.2.9 or later) was not found; Meshfold checks the records of pytorch_model.bin by its CRC-32. Install it "
+                      "(Debian: zlib1g-dev, conda: zlib) or name one with -DZLIB_ROOT=DIR")
+endif()
 
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)

@@ -3,13 +3,13 @@
 #include <utility>
 
 #include "data/csv_index.hpp"
-#include "data/mapped_file.hpp"
+#include "data/map_input.hpp"
 
 namespace meshfold::data {
 
 struct CsvTable::Contents {
   std::filesystem::path file;
-  MappedFile mapping;
+  base::MappedFile mapping;
   CsvIndex index;
 };
 
@@ -19,7 +19,7 @@ CsvTable& CsvTable::operator=(CsvTable&&) noexcept = default;
 CsvTable::~CsvTable() = default;
 
 CsvTable CsvTable::open(const std::filesystem::path& file) {
-  MappedFile mapping(file);
+  base::MappedFile mapping = map_input(file);
   CsvIndex index = index_csv(mapping.bytes(), file.string());
   return CsvTable(std::make_unique<Contents>(Contents{file, std::move(mapping), std::move(index)}));
 }

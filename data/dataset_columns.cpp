@@ -32,7 +32,7 @@ std::string read_attribute(hid_t file, const std::string& object, const std::str
 
 }  // namespace
 
-DatasetColumns::DatasetColumns(const std::filesystem::path& file, const MappedFile* mapped)
+DatasetColumns::DatasetColumns(const std::filesystem::path& file, const base::MappedFile* mapped)
     : path_(file), mapped_(mapped) {
   silence_hdf5();
   if (!std::filesystem::is_regular_file(file)) reject("there is no such file");

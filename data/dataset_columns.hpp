@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "base/mapped_file.hpp"
 #include "data/hdf5_handle.hpp"
-#include "data/mapped_file.hpp"
 
 namespace meshfold::data {
 
@@ -37,7 +37,7 @@ struct Column {
 class DatasetColumns {
  public:
   /// `mapped` null: columns are copied.
-  DatasetColumns(const std::filesystem::path& file, const MappedFile* mapped);
+  DatasetColumns(const std::filesystem::path& file, const base::MappedFile* mapped);
 
   std::map<std::string, std::string> attributes() const;
   bool has(const char* name) const;
@@ -47,7 +47,7 @@ class DatasetColumns {
 
  private:
   std::filesystem::path path_;
-  const MappedFile* mapped_;
+  const base::MappedFile* mapped_;
   Hdf5File file_;
 };
 

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "data/json_reader.hpp"
-#include "data/mapped_file.hpp"
+#include "data/map_input.hpp"
 #include "data/utf8.hpp"
 
 namespace meshfold::data {
@@ -119,7 +119,7 @@ Cell read_value(JsonReader& reader, std::string_view line) {
 
 struct JsonLinesTable::Contents {
   std::filesystem::path file;
-  MappedFile mapping;
+  base::MappedFile mapping;
   Index index;
 };
 
@@ -129,7 +129,7 @@ JsonLinesTable& JsonLinesTable::operator=(JsonLinesTable&&) noexcept = default;
 JsonLinesTable::~JsonLinesTable() = default;
 
 JsonLinesTable JsonLinesTable::open(const std::filesystem::path& file) {
-  MappedFile mapping(file);
+  base::MappedFile mapping = map_input(file);
   Index index = Indexer(mapping.bytes(), file.string()).run();
   return JsonLinesTable(std::make_unique<Contents>(Contents{file, std::move(mapping), std::move(index)}));
 }

@@ -1,13 +1,12 @@
 #include "data/sentence_piece.hpp"
 
 #include <sentencepiece_processor.h>
-#include <xxhash.h>
 
-#include <cstdio>
 #include <stdexcept>
 
+#include "base/checksum.hpp"
 #include "data/error.hpp"
-#include "data/mapped_file.hpp"
+#include "data/map_input.hpp"
 
 namespace meshfold::data {
 namespace {
@@ -37,16 +36,10 @@ std::optional<std::int32_t> find_piece(const sentencepiece::SentencePieceProcess
 
 std::string content_hash(std::string_view bytes, Family family) {
   const std::string family_tag = family == Family::kDeberta ? "sentencepiece 1 deberta" : "sentencepiece 1 decoder";
-  XXH3_state_t* state = XXH3_createState();
-  XXH3_128bits_reset(state);
-  XXH3_128bits_update(state, family_tag.data(), family_tag.size());
-  XXH3_128bits_update(state, bytes.data(), bytes.size());
-  const XXH128_hash_t hash = XXH3_128bits_digest(state);
-  XXH3_freeState(state);
-  char hex[33];
-  std::snprintf(hex, sizeof hex, "%016llx%016llx", static_cast<unsigned long long>(hash.high64),
-                static_cast<unsigned long long>(hash.low64));
-  return hex;
+  base::Xxh3Stream hash;
+  hash.add(family_tag);
+  hash.add(bytes);
+  return hash.hex();
 }
 
 }  // namespace
@@ -57,7 +50,7 @@ struct SentencePieceTokenizer::Processor {
 
 SentencePieceTokenizer::SentencePieceTokenizer(const std::filesystem::path& file, Family family)
     : processor_(std::make_unique<Processor>()), family_(family) {
-  const MappedFile mapped(file);
+  const base::MappedFile mapped = map_input(file);
   const auto& library = processor_->library;
   load(processor_->library, file, mapped.bytes());
   hash_ = content_hash(mapped.bytes(), family);
@@ -111,7 +104,7 @@ std::optional<std::int32_t> SentencePieceTokenizer::piece_id(const std::string& 
 
 SentencePieceTokenizer::Family family_of_pieces(const std::filesystem::path& file) {
   sentencepiece::SentencePieceProcessor processor;
-  const MappedFile mapped(file);
+  const base::MappedFile mapped = map_input(file);
   load(processor, file, mapped.bytes());
   if (find_piece(processor, "[CLS]") && find_piece(processor, "[SEP]")) return Family::kDeberta;
   if (processor.bos_id() >= 0) return Family::kDecoder;

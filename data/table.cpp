@@ -5,9 +5,10 @@
 #include <cmath>
 #include <utility>
 
+#include "base/text.hpp"
 #include "data/csv_table.hpp"
 #include "data/json_lines_table.hpp"
-#include "data/mapped_file.hpp"
+#include "data/map_input.hpp"
 #include "data/nearest_name.hpp"
 #include "data/utf8.hpp"
 
@@ -23,7 +24,7 @@ bool is_json_lines(const std::filesystem::path& file) {
                          [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   if (extension == ".csv") return false;
   if (extension == ".jsonl" || extension == ".ndjson" || extension == ".json") return true;
-  const MappedFile mapping(file);
+  const base::MappedFile mapping = map_input(file);
   std::string_view bytes = mapping.bytes();
   if (bytes.starts_with(kByteOrderMark)) bytes.remove_prefix(kByteOrderMark.size());
   const std::size_t first = bytes.find_first_not_of(" \t\r\n");
@@ -42,13 +43,7 @@ std::size_t Table::column(std::string_view name) const {
   if (const auto found = find_column(name)) return *found;
   std::string problem = "no such column; ";
   if (const auto nearest = nearest_name(name, columns())) problem += "did you mean '" + *nearest + "'? ";
-  problem += "the columns are ";
-  for (std::size_t i = 0; i < std::min(columns().size(), kShownColumns); ++i) {
-    problem += (i == 0 ? "" : ", ") + columns()[i];
-  }
-  if (columns().size() > kShownColumns) {
-    problem += " and " + std::to_string(columns().size() - kShownColumns) + " more";
-  }
+  problem += "the columns are " + base::shortened(columns(), kShownColumns);
   throw InputError({file().string(), {}, {}, std::string(name)}, problem);
 }
 

@@ -1,12 +1,10 @@
 #include "data/word_piece.hpp"
 
-#include <xxhash.h>
-
 #include <algorithm>
-#include <cstdio>
 #include <stdexcept>
 #include <utility>
 
+#include "base/checksum.hpp"
 #include "data/bert_characters.hpp"
 #include "data/utf8.hpp"
 
@@ -54,11 +52,7 @@ std::string WordPieceTokenizer::hash() const {
   for (const auto& token : special_tokens_.tokens()) all += '\n' + token.text;
   all += "\n\n";
   for (const std::string& piece : vocabulary_.pieces()) (all += piece) += '\n';
-  const XXH128_hash_t hash = XXH3_128bits(all.data(), all.size());
-  char hex[33];
-  std::snprintf(hex, sizeof hex, "%016llx%016llx", static_cast<unsigned long long>(hash.high64),
-                static_cast<unsigned long long>(hash.low64));
-  return hex;
+  return base::xxh3_128_hex(all);
 }
 
 void WordPieceTokenizer::encode(std::string_view text, std::vector<std::int32_t>& ids) const {

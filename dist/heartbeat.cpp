@@ -12,6 +12,8 @@
 #include <thread>
 #include <utility>
 
+#include "base/duration.hpp"
+#include "base/text.hpp"
 #include "dist/blocked_signals.hpp"
 #include "dist/tcp_socket.hpp"
 
@@ -34,11 +36,7 @@ using Token = std::array<std::uint8_t, 16>;
 std::string new_token() {
   std::random_device random;
   std::string hex;
-  for (int word = 0; word < 4; ++word) {
-    char text[9];
-    std::snprintf(text, sizeof text, "%08x", random());
-    hex += text;
-  }
+  for (int word = 0; word < 4; ++word) hex += base::format("%08x", random());
   return hex;
 }
 
@@ -161,13 +159,10 @@ void Heartbeat::State::beat() {
     if (watched && from_predecessor.readable(pause / 4)) watched = listen(last_sign);
     if (!watched) std::this_thread::sleep_for(pause / 4);
     if (watched && Clock::now() - last_sign > config.timeout) {
-      char seconds[32];
-      std::snprintf(seconds, sizeof seconds, "%.3g", static_cast<double>(config.timeout.count()) / 1000.0);
-      config.on_lost(
-          "meshfold: rank " + std::to_string(config.rank) + " on " + config.host_name + ": no sign of life from " +
-          predecessor + " for " + seconds +
-          " s (run.heartbeat_s): its process is stopped, or its machine or the link to it is down; start the "
-          "same command again to continue");
+      config.on_lost("meshfold: rank " + std::to_string(config.rank) + " on " + config.host_name +
+                     ": no sign of life from " + predecessor + " for " + base::seconds_text(config.timeout) +
+                     " (run.heartbeat_s): its process is stopped, or its machine or the link to it is down; start the "
+                     "same command again to continue");
       watched = false;
     }
   }

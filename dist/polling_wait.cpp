@@ -3,9 +3,9 @@
 #include <sched.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <thread>
 
+#include "base/duration.hpp"
 #include "dist/communicator.hpp"
 #include "dist/error.hpp"
 
@@ -19,12 +19,6 @@ using namespace std::chrono_literals;
 constexpr auto kYieldOnly = 2ms;
 constexpr auto kFirstSleep = 10us;
 constexpr auto kLongestSleep = 100us;
-
-std::string seconds(std::chrono::milliseconds duration) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.3g s", static_cast<double>(duration.count()) / 1000.0);
-  return text;
-}
 
 }  // namespace
 
@@ -48,8 +42,9 @@ void PollingWait::pause() {
   }
   if (waited >= communicator_.deadline()) {
     throw PeerLost("rank " + std::to_string(communicator_.rank()) + " of '" + group_ + "' (" +
-                   std::to_string(communicator_.size()) + " ranks) waited " + seconds(communicator_.deadline()) +
-                   " in " + operation_ + " and a peer did not answer; look at the last lines of the other ranks' logs");
+                   std::to_string(communicator_.size()) + " ranks) waited " +
+                   base::seconds_text(communicator_.deadline()) + " in " + operation_ +
+                   " and a peer did not answer; look at the last lines of the other ranks' logs");
   }
   std::this_thread::sleep_for(sleep_);
   sleep_ = std::min<std::chrono::microseconds>(2 * sleep_, kLongestSleep);

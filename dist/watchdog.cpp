@@ -3,12 +3,12 @@
 #include <unistd.h>
 
 #include <condition_variable>
-#include <cstdio>
 #include <mutex>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "base/duration.hpp"
 #include "dist/blocked_signals.hpp"
 
 namespace meshfold::dist {
@@ -51,11 +51,9 @@ void Watchdog::State::watch() {
 }
 
 void Watchdog::State::end_process(const Running& phase) const {
-  char seconds[32];
-  std::snprintf(seconds, sizeof seconds, "%.3g", static_cast<double>(phase.deadline.count()) / 1000.0);
   const std::string line = "meshfold: rank " + std::to_string(rank) + " made no progress in '" + phase.name + "' for " +
-                           seconds + " s, its deadline; ending with exit code " + std::to_string(kPeerLostExitCode) +
-                           "\n";
+                           base::seconds_text(phase.deadline) + ", its deadline; ending with exit code " +
+                           std::to_string(kPeerLostExitCode) + "\n";
   // write and _exit, not streams and exit: the main thread may hold any lock of the C library.
   [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), line.size());
   _exit(kPeerLostExitCode);

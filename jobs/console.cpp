@@ -105,14 +105,6 @@ std::vector<std::string_view> wrapped(std::string_view text, std::size_t width) 
   return lines;
 }
 
-std::string with_separators(std::uint64_t number) {
-  auto text = std::to_string(number);
-  for (auto place = static_cast<std::ptrdiff_t>(text.size()) - 3; place > 0; place -= 3) {
-    text.insert(static_cast<std::size_t>(place), 1, ',');
-  }
-  return text;
-}
-
 struct Console::State {
   int rank;
   std::FILE* stream;

@@ -13,9 +13,6 @@ namespace meshfold::jobs {
 /// `text` cut at blanks into lines of at most `width` characters; a longer word has a line of its own. Views of `text`.
 std::vector<std::string_view> wrapped(std::string_view text, std::size_t width);
 
-/// 23,703
-std::string with_separators(std::uint64_t number);
-
 /// What a person sees. Rank 0 speaks on the terminal; every rank has a log file once open_log() was called. On a
 /// terminal the progress line is rewritten in place; otherwise progress is plain lines at most every few seconds. Not
 /// thread-safe: main thread only.

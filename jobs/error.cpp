@@ -2,6 +2,8 @@
 
 #include <filesystem>
 
+#include "base/mapped_file.hpp"
+#include "base/text.hpp"
 #include "data/error.hpp"
 #include "dist/error.hpp"
 #include "models/error.hpp"
@@ -9,22 +11,21 @@
 namespace meshfold::jobs {
 namespace {
 
-std::string joined(const std::vector<std::string>& faults) {
+std::string in_words(const std::vector<std::string>& faults) {
   if (faults.size() == 1) return faults.front();
-  std::string text = std::to_string(faults.size()) + " faults in the configuration:";
-  for (const std::string& fault : faults) text += "\n  " + fault;
-  return text;
+  return std::to_string(faults.size()) + " faults in the configuration:\n  " + base::joined(faults, "\n  ");
 }
 
 }  // namespace
 
-ConfigError::ConfigError(const std::vector<std::string>& faults) : std::runtime_error(joined(faults)) {}
+ConfigError::ConfigError(const std::vector<std::string>& faults) : std::runtime_error(in_words(faults)) {}
 
 ExitCode exit_code_of(const std::exception& error) {
   if (const auto* peer = dynamic_cast<const dist::PeerFailed*>(&error)) return static_cast<ExitCode>(peer->exit_code());
   if (dynamic_cast<const ConfigError*>(&error)) return ExitCode::kConfig;
   if (dynamic_cast<const models::LayoutError*>(&error)) return ExitCode::kConfig;
   if (dynamic_cast<const data::InputError*>(&error)) return ExitCode::kInput;
+  if (dynamic_cast<const base::UnreadableFile*>(&error)) return ExitCode::kInput;
   if (dynamic_cast<const data::Hdf5Error*>(&error)) return ExitCode::kStorage;
   if (dynamic_cast<const std::filesystem::filesystem_error*>(&error)) return ExitCode::kStorage;
   if (dynamic_cast<const models::ModelFileError*>(&error)) return ExitCode::kInput;

@@ -1,8 +1,9 @@
 #include "jobs/utc_time.hpp"
 
 #include <cmath>
-#include <cstdio>
 #include <ctime>
+
+#include "base/text.hpp"
 
 namespace meshfold::jobs {
 namespace {
@@ -32,17 +33,10 @@ std::optional<std::chrono::system_clock::time_point> time_of_utc(const std::stri
 std::string duration_text(double seconds) {
   if (!std::isfinite(seconds)) return "n/a";
   const long whole = std::lround(seconds);
-  char text[48];
-  if (whole < 60) {
-    std::snprintf(text, sizeof text, seconds < 10 ? "%.1f s" : "%.0f s", seconds);
-  } else if (whole < 3600) {
-    std::snprintf(text, sizeof text, "%ld min %02ld s", whole / 60, whole % 60);
-  } else if (whole < 86400) {
-    std::snprintf(text, sizeof text, "%ld h %02ld min", whole / 3600, whole / 60 % 60);
-  } else {
-    std::snprintf(text, sizeof text, "%ld d %ld h", whole / 86400, whole / 3600 % 24);
-  }
-  return text;
+  if (whole < 60) return base::format(seconds < 10 ? "%.1f s" : "%.0f s", seconds);
+  if (whole < 3600) return base::format("%ld min %02ld s", whole / 60, whole % 60);
+  if (whole < 86400) return base::format("%ld h %02ld min", whole / 3600, whole / 60 % 60);
+  return base::format("%ld d %ld h", whole / 86400, whole / 3600 % 24);
 }
 
 }  // namespace meshfold::jobs

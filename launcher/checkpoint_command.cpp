@@ -4,6 +4,7 @@
 #include <charconv>
 #include <filesystem>
 
+#include "base/text.hpp"
 #include "jobs/checkpoint/store.hpp"
 
 namespace meshfold::launcher {
@@ -48,11 +49,7 @@ std::uintmax_t bytes_in(const fs::path& directory) {
   return bytes;
 }
 
-std::string megabytes(std::uintmax_t bytes) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.1f", static_cast<double>(bytes) / 1e6);
-  return text;
-}
+std::string megabytes(std::uintmax_t bytes) { return base::format("%.1f", static_cast<double>(bytes) / 1e6); }
 
 }  // namespace
 

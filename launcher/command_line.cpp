@@ -4,6 +4,7 @@
 #include <boost/program_options.hpp>
 #include <sstream>
 
+#include "base/text.hpp"
 #include "data/nearest_name.hpp"
 #include "jobs/error.hpp"
 
@@ -49,22 +50,17 @@ std::vector<std::string> command_names() {
   return names;
 }
 
-std::string joined(const std::vector<std::string>& words) {
-  std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
-  return text;
-}
-
 /// The words that are no options: the command, then its own words.
 void take_words(const std::vector<std::string>& words, CommandLine& line, std::vector<std::string>& faults) {
   if (words.empty()) {
-    if (!line.help && !line.version) faults.push_back("no command; one of " + joined(command_names()) + ", or --help");
+    if (!line.help && !line.version)
+      faults.push_back("no command; one of " + base::joined(command_names()) + ", or --help");
     return;
   }
   line.command = find_command(words.front());
   if (line.command == nullptr) {
     faults.push_back("unknown command '" + words.front() + "'" + suggestion(words.front(), command_names()) +
-                     " The commands are " + joined(command_names()));
+                     " The commands are " + base::joined(command_names()));
     return;
   }
   line.words.assign(words.begin() + 1, words.end());

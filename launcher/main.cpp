@@ -4,6 +4,7 @@
 #include <exception>
 #include <string>
 
+#include "base/duration.hpp"
 #include "dist/agreement.hpp"
 #include "dist/communicator.hpp"
 #include "dist/environment.hpp"
@@ -93,7 +94,7 @@ dist::HeartbeatConfig heartbeat_config(const jobs::RunConfig& config, const dist
   heartbeat.rank = mpi.rank();
   heartbeat.size = mpi.size();
   heartbeat.host_name = mpi.host_name();
-  heartbeat.timeout = std::chrono::milliseconds(static_cast<long long>(config.run.heartbeat_s * 1000));
+  heartbeat.timeout = base::milliseconds_of(config.run.heartbeat_s);
   heartbeat.exchange = [&world](const std::string& text) { return world.all_gather_bytes(text); };
   heartbeat.stop_requested = dist::stop_signal_received;
   return heartbeat;
@@ -138,7 +139,7 @@ ExitCode run(int argc, char** argv, dist::Environment& mpi, jobs::Console& conso
   const auto line = launcher::parse_command_line(argc, argv);  // every rank has the same words
   const auto world = dist::make_mpi_process_group(mpi.world(), "world");
   jobs::RunConfig config = shared_config(line, mpi, *world);
-  mpi.set_deadline(std::chrono::milliseconds(static_cast<long long>(config.run.deadline_s * 1000)));
+  mpi.set_deadline(base::milliseconds_of(config.run.deadline_s));
   config.hash = open_run(line, config, mpi, *world, console);
   dist::agree(*world, "note the start of the run", [&] { state.begin(line.command->name, config.run.directory); });
 

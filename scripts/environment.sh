@@ -12,7 +12,7 @@ fail() { printf '%s: error: %s\n' "$script" "$*" >&2; exit 1; }
 trap 'code=$?; printf "%s: error: line %s failed (exit %s): %s\n" "$script" "$LINENO" "$code" "$BASH_COMMAND" >&2; exit "$code"' ERR
 
 debian_packages=(g++ cmake ninja-build ccache pkg-config python3 python3-venv openmpi-bin libopenmpi-dev libhdf5-openmpi-dev
-  libsentencepiece-dev libboost-program-options-dev libutf8proc-dev nlohmann-json3-dev libxxhash-dev libgtest-dev)
+  libsentencepiece-dev libboost-program-options-dev libutf8proc-dev nlohmann-json3-dev libxxhash-dev libssl-dev zlib1g-dev libgtest-dev)
 
 missing_packages() {
   local package
@@ -68,7 +68,7 @@ check_tools() {
   command -v pkg-config >/dev/null || missing+=("pkg-config")
   command -v python3 >/dev/null || missing+=("python3 >= 3.10 with venv")
   local module
-  for module in libutf8proc libxxhash sentencepiece; do
+  for module in libutf8proc libxxhash libcrypto zlib sentencepiece; do
     ! command -v pkg-config >/dev/null || pkg-config --exists "$module" || missing+=("$module (pkg-config file; set PKG_CONFIG_PATH)")
   done
   [ ${#missing[@]} -eq 0 ] || fail "missing: $(printf '%s; ' "${missing[@]}")load modules, activate conda or set CMAKE_PREFIX_PATH and PKG_CONFIG_PATH"

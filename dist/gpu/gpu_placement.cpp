@@ -5,6 +5,7 @@
 #include <set>
 #include <utility>
 
+#include "base/text.hpp"
 #include "dist/agreement.hpp"
 #include "dist/communicator.hpp"
 #include "dist/gpu/gpu_runtime.hpp"
@@ -102,13 +103,12 @@ std::string fault_of(std::span<const RankGpu> ranks) {
 std::unique_ptr<GroupMaker> make_gpu_groups(GpuLibraries gpu, std::span<const RankGpu> ranks, int rank) {
   std::set<std::string> names;
   for (const RankGpu& each : ranks) names.insert(each.name);
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
   const int device = ranks[static_cast<std::size_t>(rank)].device;
   gpu.runtime.use_device(device);
-  return std::make_unique<GpuGroups>(
-      gpu, c10::Device(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(device)),
-      std::to_string(ranks.size()) + (ranks.size() == 1 ? " GPU (" : " GPUs, one a rank (") + text + ")");
+  return std::make_unique<GpuGroups>(gpu, c10::Device(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(device)),
+                                     std::to_string(ranks.size()) +
+                                         (ranks.size() == 1 ? " GPU (" : " GPUs, one a rank (") + base::joined(names) +
+                                         ")");
 }
 
 }  // namespace meshfold::dist

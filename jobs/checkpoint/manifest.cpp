@@ -5,8 +5,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "base/checksum.hpp"
 #include "jobs/checkpoint/box.hpp"
-#include "jobs/checkpoint/sha256.hpp"
 #include "jobs/error.hpp"
 
 namespace meshfold::jobs::checkpoint {
@@ -95,7 +95,7 @@ bool hash_matches(std::string text) {
   if (text.size() < kOpening.size() + kHashDigits || text.compare(0, kOpening.size(), kOpening) != 0) return false;
   const std::string written = text.substr(kOpening.size(), kHashDigits);
   text.replace(kOpening.size(), kHashDigits, kHashDigits, '0');
-  return sha256_hex(text) == written;
+  return base::sha256_hex(text) == written;
 }
 
 }  // namespace
@@ -129,7 +129,7 @@ std::string manifest_text(const Manifest& manifest) {
   document["files"] = files_json(manifest);
   document["tensors"] = tensors_json(manifest);
   std::string text = document.dump(1) + "\n";
-  return text.replace(kOpening.size(), kHashDigits, sha256_hex(text));
+  return text.replace(kOpening.size(), kHashDigits, base::sha256_hex(text));
 }
 
 Manifest parse_manifest(const std::string& text, const std::filesystem::path& file) {

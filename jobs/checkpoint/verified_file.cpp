@@ -3,17 +3,16 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
-#include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <iterator>
 #include <utility>
 
+#include "base/checksum.hpp"
 #include "jobs/error.hpp"
 
 namespace meshfold::jobs::checkpoint {
@@ -35,14 +34,6 @@ class Descriptor {
  private:
   int value_;
 };
-
-std::string block_hash(const char* bytes, std::size_t size) {
-  const XXH128_hash_t hash = XXH3_128bits(bytes, size);
-  char hex[33];
-  std::snprintf(hex, sizeof hex, "%016llx%016llx", static_cast<unsigned long long>(hash.high64),
-                static_cast<unsigned long long>(hash.low64));
-  return hex;
-}
 
 /// Reads exactly `size` bytes; false at the end of the file or on an error (errno 0: end of file).
 bool read_fully(int descriptor, char* out, std::uint64_t size, std::uint64_t offset) {
@@ -80,7 +71,7 @@ FileDigest digest_of(const std::filesystem::path& file) {
     if (!read_fully(descriptor.value(), block.data(), size, begin)) {
       throw CheckpointError(file.string() + ": cannot be read: " + last_error());
     }
-    digest.block_hashes.push_back(block_hash(block.data(), size));
+    digest.block_hashes.push_back(base::xxh3_128_hex({block.data(), size}));
   }
   return digest;
 }
@@ -111,7 +102,7 @@ void VerifiedFile::load_block(std::uint64_t index) {
   if (!read_fully(descriptor_, block_.data(), block_.size(), begin)) {
     throw CheckpointError(file_.string() + ": cannot be read: " + last_error());
   }
-  if (block_hash(block_.data(), block_.size()) != digest_.block_hashes.at(index)) {
+  if (base::xxh3_128_hex({block_.data(), block_.size()}) != digest_.block_hashes.at(index)) {
     throw CheckpointError(file_.string() + ": block " + std::to_string(index) + " (bytes " + std::to_string(begin) +
                           " to " + std::to_string(begin + block_.size()) +
                           ") has another checksum than the manifest says");

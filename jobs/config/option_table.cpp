@@ -1,4 +1,5 @@
 #include "jobs/config/option_builders.hpp"
+#include "models/networks/task_names.hpp"
 
 namespace meshfold::jobs {
 namespace {
@@ -118,10 +119,7 @@ std::vector<Option> model_options() {
   return {
       text("model.path", "directory", MEMBER(model.path), Kind::kTraining, kAll,
            "Hugging Face model directory: config.json, model.safetensors, tokenizer files"),
-      choice("model.task", MEMBER(model.task),
-             Names<Task>{{"regression", Task::kRegression},
-                         {"classification", Task::kClassification},
-                         {"multi_label", Task::kMultiLabel}},
+      choice("model.task", MEMBER(model.task), Names<Task>(models::kTaskNames.begin(), models::kTaskNames.end()),
              Kind::kTraining, kFitting,
              "what the targets are: values, one of several classes, or each label yes or no"),
       choice("model.pooling", MEMBER(model.pooling),

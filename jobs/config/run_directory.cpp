@@ -1,17 +1,16 @@
 #include "jobs/config/run_directory.hpp"
 
-#include <xxhash.h>
-
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <string_view>
 
+#include "base/checksum.hpp"
+#include "base/text.hpp"
 #include "jobs/error.hpp"
 #include "jobs/utc_time.hpp"
 
@@ -48,9 +47,7 @@ std::string quoted(const std::string& value) {
 
 std::string new_run_id() {
   std::random_device entropy;
-  char text[20];
-  std::snprintf(text, sizeof text, "%08x%08x", entropy(), entropy());
-  return text;
+  return base::format("%08x%08x", entropy(), entropy());
 }
 
 Json fixed_options(const std::vector<ResolvedOption>& options) {
@@ -154,11 +151,7 @@ std::string open_run_directory(const fs::path& run, const std::vector<ResolvedOp
 
 std::string config_hash(const std::vector<ResolvedOption>& options) {
   const std::string text = fixed_options(options).dump(-1, ' ', false, Json::error_handler_t::replace);
-  const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
-  char digits[33];
-  std::snprintf(digits, sizeof digits, "%016llx%016llx", static_cast<unsigned long long>(hash.high64),
-                static_cast<unsigned long long>(hash.low64));
-  return digits;
+  return base::xxh3_128_hex(text);
 }
 
 std::string to_ini(const std::vector<ResolvedOption>& options) {

@@ -1,11 +1,10 @@
 #include "jobs/cv/fold_assignment.hpp"
 
-#include <xxhash.h>
-
 #include <algorithm>
-#include <cstdio>
 #include <stdexcept>
 
+#include "base/checksum.hpp"
+#include "base/text.hpp"
 #include "jobs/error.hpp"
 
 namespace meshfold::jobs {
@@ -154,12 +153,6 @@ std::string name_of(const RunConfig& config) {
   throw std::logic_error("unknown fold strategy");
 }
 
-std::string list(const std::vector<std::size_t>& counts) {
-  std::string text;
-  for (const auto count : counts) text += (text.empty() ? "" : ", ") + std::to_string(count);
-  return text;
-}
-
 }  // namespace
 
 std::vector<std::uint32_t> Folds::held_out_rows(int fold) const {
@@ -179,11 +172,8 @@ std::vector<std::uint32_t> Folds::training_rows(int fold) const {
 }
 
 std::string Folds::hash() const {
-  const auto hash = XXH3_128bits(assignment.data(), assignment.size() * sizeof(assignment[0]));
-  char hex[33];
-  std::snprintf(hex, sizeof hex, "%016llx%016llx", static_cast<unsigned long long>(hash.high64),
-                static_cast<unsigned long long>(hash.low64));
-  return hex;
+  return base::xxh3_128_hex(
+      {reinterpret_cast<const char*>(assignment.data()), assignment.size() * sizeof(assignment[0])});
 }
 
 Folds make_folds(const RunConfig& config, const data::Dataset& dataset, const std::vector<std::string>& class_names) {
@@ -228,17 +218,15 @@ std::vector<JobPlan> plan_folds(const Folds& folds) {
 }
 
 std::string describe(const Folds& folds, const RunConfig& config) {
-  std::string text = name_of(config) + ": " + list(folds.report.sizes) + " samples";
+  std::string text = name_of(config) + ": " + base::joined(folds.report.sizes) + " samples";
   if (folds.labels.num_labels() > 0) {
-    char deviation[32];
-    std::snprintf(deviation, sizeof deviation, "%.4f", folds.deviation.largest);
-    text += std::string("; largest deviation of a label's share ") + deviation;
+    text += base::format("; largest deviation of a label's share %.4f", folds.deviation.largest);
     if (folds.deviation.largest > 0) {
       text += " (" + folds.labels.names[folds.deviation.label] + ", fold " + std::to_string(folds.deviation.fold) + ")";
     }
   }
   if (folds.report.num_groups.empty()) return text;
-  text += "; " + list(folds.report.num_groups) + " groups; ";
+  text += "; " + base::joined(folds.report.num_groups) + " groups; ";
   return text + (folds.report.groups_in_several_folds == 0
                      ? "no group in two folds"
                      : std::to_string(folds.report.groups_in_several_folds) + " groups in several folds");

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/text.hpp"
 #include "models/parameters/layer_rates.hpp"
 #include "models/parameters/parameter_store.hpp"
 
@@ -16,15 +17,9 @@ namespace {
 
 using Row = std::vector<std::string>;
 
-std::string format(const char* pattern, double value) {
-  char text[64];
-  std::snprintf(text, sizeof text, pattern, value);
-  return text;
-}
+std::string mebibytes(std::int64_t bytes) { return base::format("%.2f", static_cast<double>(bytes) / (1 << 20)); }
 
-std::string mebibytes(std::int64_t bytes) { return format("%.2f", static_cast<double>(bytes) / (1 << 20)); }
-
-std::string count(std::int64_t number) { return with_separators(static_cast<std::uint64_t>(number)); }
+std::string count(std::int64_t number) { return base::with_separators(static_cast<std::uint64_t>(number)); }
 
 /// 3 4 5 as "3-5", 0 2 as "0 2".
 std::string in_words(const std::vector<int>& numbers) {
@@ -198,7 +193,7 @@ void print_steps(const RunPlan& plan, Console& console) {
   for (const JobSteps& job : plan.jobs) {
     rows.push_back({job.name, count(static_cast<std::int64_t>(job.training_rows)),
                     count(static_cast<std::int64_t>(job.validation_rows)), count(job.steps_an_epoch), count(job.steps),
-                    format("%.6g", job.rates.first), format("%.6g", job.rates.peak), format("%.6g", job.rates.last)});
+                    base::format("%.6g", job.rates.first), base::format("%.6g", job.rates.peak), base::format("%.6g", job.rates.last)});
   }
   console.say("steps: " + count(plan.steps()) + " in all");
   console.grid({"job", "rows", "validation", "an epoch", "steps", "learning rate: first", "peak", "last"}, rows);

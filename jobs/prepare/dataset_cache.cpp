@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/durable_file.hpp"
+#include "base/text.hpp"
 #include "data/dataset_writer.hpp"
 #include "data/error.hpp"
 #include "data/pack.hpp"
@@ -168,7 +169,7 @@ std::string describe(const PreparedDataset& prepared, const std::string& table) 
     tokens += length;
     longest = std::max(longest, length);
   }
-  auto text = table + ": " + with_separators(dataset.num_samples()) + " rows";
+  auto text = table + ": " + base::with_separators(dataset.num_samples()) + " rows";
   if (dataset.num_targets() > 0 && prepared.class_names.empty()) {
     text += ", " + std::to_string(dataset.num_targets()) + " targets";
   }

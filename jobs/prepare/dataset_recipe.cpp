@@ -1,11 +1,9 @@
 #include "jobs/prepare/dataset_recipe.hpp"
 
-#include <xxhash.h>
-
-#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <system_error>
 
+#include "base/checksum.hpp"
 #include "data/dataset_format.hpp"
 #include "data/error.hpp"
 
@@ -14,19 +12,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string hex(XXH128_hash_t hash) {
-  char text[33];
-  std::snprintf(text, sizeof text, "%016llx%016llx", static_cast<unsigned long long>(hash.high64),
-                static_cast<unsigned long long>(hash.low64));
-  return text;
-}
-
 std::string content_hash(const TextTable& table, const data::Tokenizer& tokenizer, int max_length) {
-  const std::string_view bytes = table.table().bytes();
-  const std::string key = hex(XXH3_128bits(bytes.data(), bytes.size())) + '\n' + table.roles() + '\n' +
-                          tokenizer.hash() + '\n' + std::to_string(max_length) + '\n' +
-                          std::string(data::kDatasetFormatVersion);
-  return hex(XXH3_128bits(key.data(), key.size()));
+  const std::string key = base::xxh3_128_hex(table.table().bytes()) + '\n' + table.roles() + '\n' + tokenizer.hash() +
+                          '\n' + std::to_string(max_length) + '\n' + std::string(data::kDatasetFormatVersion);
+  return base::xxh3_128_hex(key);
 }
 
 fs::path cache_directory(const RunConfig& config) {

@@ -1,9 +1,9 @@
 #include "jobs/prepare/target_columns.hpp"
 
 #include <cmath>
-#include <cstdio>
 #include <set>
 
+#include "base/text.hpp"
 #include "data/nearest_name.hpp"
 #include "jobs/error.hpp"
 
@@ -69,10 +69,8 @@ void TargetColumns::append_shares(std::size_t row, std::vector<float>& targets) 
   double sum = 0;
   for (const std::size_t column : columns_) sum += shares.emplace_back(share(row, column));
   if (!(std::abs(sum - 1) <= kShareTolerance)) {
-    char number[32];
-    std::snprintf(number, sizeof number, "%.6g", sum);
     throw InputError({table_.file().string(), row + 1, table_.line_of(row), ""},
-                     std::string("the shares of the classes add up to ") + number +
+                     base::format("the shares of the classes add up to %.6g", sum) +
                          " instead of 1; correct the row, or set model.task = multi_label if several labels can hold");
   }
   for (const double share : shares) targets.push_back(static_cast<float>(share / sum));

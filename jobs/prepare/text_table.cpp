@@ -9,6 +9,7 @@
 #include "data/error.hpp"
 #include "data/table_sample.hpp"
 #include "jobs/error.hpp"
+#include "models/networks/task_names.hpp"
 
 namespace meshfold::jobs {
 namespace {
@@ -24,18 +25,6 @@ RunConfig with_role(RunConfig config, TableRole role) {
     config.model.task = models::Task::kRegression;
   }
   return config;
-}
-
-const char* name_of(models::Task task) {
-  switch (task) {
-    case models::Task::kRegression:
-      return "regression";
-    case models::Task::kClassification:
-      return "classification";
-    case models::Task::kMultiLabel:
-      return "multi_label";
-  }
-  return "";
 }
 
 const char* name_of(data::Turns turns) {

@@ -1,10 +1,10 @@
 #include "jobs/prepare/train_tokenizer.hpp"
 
 #include <algorithm>
-#include <cstdio>
 #include <filesystem>
 #include <stdexcept>
 
+#include "base/text.hpp"
 #include "data/error.hpp"
 #include "data/load_sentence_piece.hpp"
 #include "data/table.hpp"
@@ -52,10 +52,8 @@ std::string describe_tokens(const data::Tokenizer& tokenizer, const std::vector<
   for (std::size_t i = 0; i < count; ++i) tokenizer.encode(texts[i * stride], ids);
   const auto unknown = static_cast<double>(std::count(ids.begin(), ids.end(), static_cast<std::int32_t>(kUnknown)));
   const auto tokens = static_cast<double>(std::max<std::size_t>(ids.size(), 1));
-  char line[128];
-  std::snprintf(line, sizeof line, "tokens: %.1f a text, %.3f %% of them unknown",
-                static_cast<double>(ids.size()) / static_cast<double>(count), 100.0 * unknown / tokens);
-  return line;
+  return base::format("tokens: %.1f a text, %.3f %% of them unknown",
+                      static_cast<double>(ids.size()) / static_cast<double>(count), 100.0 * unknown / tokens);
 }
 
 }  // namespace

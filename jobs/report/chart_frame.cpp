@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 
+#include "base/text.hpp"
 #include "jobs/report/html.hpp"
 
 namespace meshfold::jobs {
@@ -79,10 +79,6 @@ void ChartFrame::add_dashed(double x1, double y1, double x2, double y2) {
           coordinate(at_x(x2)) + "\" y2=\"" + coordinate(at_y(y2)) + "\"/>";
 }
 
-std::string coordinate(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.1f", value);
-  return text;
-}
+std::string coordinate(double value) { return base::format("%.1f", value); }
 
 }  // namespace meshfold::jobs

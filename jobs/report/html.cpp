@@ -1,7 +1,8 @@
 #include "jobs/report/html.hpp"
 
 #include <cmath>
-#include <cstdio>
+
+#include "base/text.hpp"
 
 namespace meshfold::jobs {
 namespace {
@@ -124,23 +125,15 @@ std::string html_details(const std::string& summary, const std::string& body) {
 
 std::string short_number(double value) {
   if (!std::isfinite(value)) return "n/a";
-  char text[32];
   const double size = std::abs(value);
-  if (size >= 1e5 && size < 1e12) {
-    const bool millions = size >= 1e6;
-    std::snprintf(text, sizeof text, millions ? "%.5gM" : "%.5gk", value / (millions ? 1e6 : 1e3));
-    return text;
-  }
+  if (size >= 1e6 && size < 1e12) return base::format("%.5gM", value / 1e6);
+  if (size >= 1e5 && size < 1e6) return base::format("%.5gk", value / 1e3);
   // Learning rates: 1.5e-04 fits a chart's margin, 0.00015 does not.
-  std::snprintf(text, sizeof text, value != 0 && size < 1e-3 ? "%.1e" : "%.5g", value);
-  return text;
+  return base::format(value != 0 && size < 1e-3 ? "%.1e" : "%.5g", value);
 }
 
 std::string fixed_number(double value, int digits) {
-  if (!std::isfinite(value)) return "n/a";
-  char text[64];
-  std::snprintf(text, sizeof text, "%.*f", digits, value);
-  return text;
+  return std::isfinite(value) ? base::format("%.*f", digits, value) : "n/a";
 }
 
 }  // namespace meshfold::jobs

@@ -1,13 +1,13 @@
 #include "jobs/report/run_notes.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
 
 #include "base/durable_file.hpp"
+#include "models/networks/task_names.hpp"
 
 namespace meshfold::jobs {
 namespace {
@@ -19,7 +19,6 @@ namespace fs = std::filesystem;
 constexpr const char* kFile = "summary.json";
 constexpr int kFormatVersion = 1;
 constexpr std::size_t kBars = 32;
-constexpr std::array kTaskNames = {"regression", "classification", "multi_label"};
 
 Json to_json(const Scores& scores) {
   Json object = Json::object();
@@ -75,15 +74,10 @@ LengthCounts count_lengths(const data::Dataset& dataset, std::size_t max_length)
 }
 
 void write_notes(const fs::path& run, const RunNotes& notes) {
-  const Json json = {{"format", kFormatVersion},
-                     {"command", notes.command},
-                     {"task", kTaskNames.at(static_cast<std::size_t>(notes.task))},
-                     {"labels", notes.labels},
-                     {"scores", to_json(notes.pooled)},
-                     {"trivial_scores", to_json(notes.trivial)},
-                     {"facts", to_json(notes.facts)},
-                     {"files", to_json(notes.files)},
-                     {"lengths", to_json(notes.lengths)}};
+  const Json json = {
+      {"format", kFormatVersion},      {"command", notes.command},        {"task", models::name_of(notes.task)},
+      {"labels", notes.labels},        {"scores", to_json(notes.pooled)}, {"trivial_scores", to_json(notes.trivial)},
+      {"facts", to_json(notes.facts)}, {"files", to_json(notes.files)},   {"lengths", to_json(notes.lengths)}};
   base::replace_file(run / kFile, json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
@@ -94,9 +88,9 @@ std::optional<RunNotes> read_notes(const fs::path& run) {
   try {
     RunNotes notes;
     notes.command = json.at("command");
-    const auto task = std::ranges::find(kTaskNames, json.at("task").get<std::string>());
-    if (task == kTaskNames.end()) return std::nullopt;
-    notes.task = static_cast<models::Task>(task - kTaskNames.begin());
+    const auto task = models::task_named(json.at("task").get<std::string>());
+    if (!task) return std::nullopt;
+    notes.task = *task;
     notes.labels = json.at("labels").get<std::vector<std::string>>();
     notes.pooled = scores_from(json.at("scores"));
     notes.trivial = scores_from(json.at("trivial_scores"));

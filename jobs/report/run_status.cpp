@@ -7,11 +7,11 @@
 #include <array>
 #include <cerrno>
 #include <cmath>
-#include <cstdio>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <span>
 
+#include "base/text.hpp"
 #include "jobs/error.hpp"
 #include "jobs/report/metrics_log.hpp"
 #include "jobs/results/job_result.hpp"
@@ -208,12 +208,7 @@ std::string headline(const RunStatus& status) {
          ", last one at " + status.last_sign + " (" + duration_text(status.seconds_quiet) + " ago), " + ranks + advice;
 }
 
-std::string fixed(const char* pattern, double value) {
-  if (!std::isfinite(value)) return "";
-  char text[48];
-  std::snprintf(text, sizeof text, pattern, value);
-  return text;
-}
+std::string fixed(double value, int digits) { return std::isfinite(value) ? base::format("%.*f", digits, value) : ""; }
 
 Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 Json number(const std::optional<double>& value) { return value ? number(*value) : Json(nullptr); }
@@ -235,7 +230,7 @@ Json to_json(const JobStatus& job) {
 /// The selecting score.
 std::string score_text(const Scores& scores) {
   if (scores.empty()) return "";
-  return std::isfinite(scores.front().second) ? fixed("%.4f", scores.front().second) : "n/a";
+  return std::isfinite(scores.front().second) ? fixed(scores.front().second, 4) : "n/a";
 }
 
 }  // namespace
@@ -285,9 +280,9 @@ void print_status(const RunStatus& status, Console& console) {
     if (!job.scores.empty()) metric = job.scores.front().first;
     rows.push_back({job.id.name, name_of(job.state),
                     job.num_steps > 0 ? std::to_string(job.step) + "/" + std::to_string(job.num_steps) : "",
-                    job.step > 0 && job.state != JobState::kFinished ? fixed("%.2f", job.epoch) : "",
-                    job.step > 0 && job.state != JobState::kFinished ? fixed("%.4f", job.loss) : "",
-                    score_text(job.scores), job.samples_per_s > 0 ? fixed("%.1f", job.samples_per_s) : "",
+                    job.step > 0 && job.state != JobState::kFinished ? fixed(job.epoch, 2) : "",
+                    job.step > 0 && job.state != JobState::kFinished ? fixed(job.loss, 4) : "", score_text(job.scores),
+                    job.samples_per_s > 0 ? fixed(job.samples_per_s, 1) : "",
                     job.seconds_left ? duration_text(*job.seconds_left) : ""});
   }
   console.grid({"job", "state", "step", "epoch", "loss", metric, "samples/s", "left"}, rows);

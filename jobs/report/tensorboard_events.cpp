@@ -1,20 +1,11 @@
 #include "jobs/report/tensorboard_events.hpp"
 
-#include <array>
 #include <bit>
+
+#include "base/checksum.hpp"
 
 namespace meshfold::jobs {
 namespace {
-
-constexpr std::array<std::uint32_t, 256> make_table() {
-  std::array<std::uint32_t, 256> table{};
-  for (std::uint32_t byte = 0; byte < 256; ++byte) {
-    std::uint32_t crc = byte;
-    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1U) != 0 ? 0x82F63B78U : 0U);
-    table[byte] = crc;
-  }
-  return table;
-}
 
 /// As TFRecord stores it, so that a CRC over data that holds CRCs stays strong.
 std::uint32_t masked(std::uint32_t crc) { return std::rotr(crc, 15) + 0xA282EAD8U; }
@@ -69,19 +60,12 @@ Message event(double time, std::int64_t step) {
 
 }  // namespace
 
-std::uint32_t crc32c(std::string_view bytes) {
-  static constexpr auto kTable = make_table();
-  std::uint32_t crc = 0xFFFFFFFFU;
-  for (const char byte : bytes) crc = (crc >> 8) ^ kTable[(crc ^ static_cast<unsigned char>(byte)) & 0xFFU];
-  return ~crc;
-}
-
 std::string tf_record(std::string_view data) {
   std::string record;
   append_little_endian(record, static_cast<std::uint64_t>(data.size()));
-  append_little_endian(record, masked(crc32c(record)));
+  append_little_endian(record, masked(base::crc32c(record)));
   record += data;
-  append_little_endian(record, masked(crc32c(data)));
+  append_little_endian(record, masked(base::crc32c(data)));
   return record;
 }
 

@@ -7,9 +7,6 @@
 
 namespace meshfold::jobs {
 
-/// CRC-32C (Castagnoli; RFC 3720, B.4).
-std::uint32_t crc32c(std::string_view bytes);
-
 /// `data` as a record of TensorBoard's event files (TFRecord): u64 length, masked CRC of it, the bytes, masked CRC of
 /// them; little endian.
 std::string tf_record(std::string_view data);

@@ -14,6 +14,7 @@
 #include "models/error.hpp"
 #include "models/files/safetensors.hpp"
 #include "models/networks/pooling_names.hpp"
+#include "models/networks/task_names.hpp"
 
 namespace meshfold::jobs {
 namespace {
@@ -25,8 +26,6 @@ constexpr int kFormatVersion = 1;
 constexpr const char* kResultFile = "result.safetensors";
 constexpr const char* kDoneFile = "done.json";
 constexpr int kNoFold = -1;  // in done.json
-/// By the number of the task; what done.json calls them.
-constexpr std::array<std::string_view, 3> kTaskNames = {"regression", "classification", "multi_label"};
 
 json to_json(const checkpoint::FileDigest& digest) {
   return {{"file", kResultFile}, {"bytes", digest.size}, {"xxh3_128", digest.block_hashes}};
@@ -37,7 +36,7 @@ json to_json(const models::HeadConfig& head) {
   for (const auto& feature : head.features) {
     features.push_back({{"name", feature.name}, {"mean", feature.mean}, {"scale", feature.scale}});
   }
-  json object = {{"task", kTaskNames.at(static_cast<std::size_t>(head.task))},
+  json object = {{"task", models::name_of(head.task)},
                  {"labels", head.labels},
                  {"views", head.views},
                  {"features", features}};
@@ -47,10 +46,10 @@ json to_json(const models::HeadConfig& head) {
 
 models::HeadConfig head_from(const json& object) {
   models::HeadConfig head;
-  const auto task = std::ranges::find(kTaskNames, object.at("task").get<std::string>());
+  const auto task = models::task_named(object.at("task").get<std::string>());
   // A task of a later version; taking it for another would silently give other numbers.
-  if (task == kTaskNames.end()) throw CheckpointError("task " + object.at("task").dump() + " is not known");
-  head.task = static_cast<models::Task>(task - kTaskNames.begin());
+  if (!task) throw CheckpointError("task " + object.at("task").dump() + " is not known");
+  head.task = *task;
   try {
     models::read_pooling(object, head);
   } catch (const std::invalid_argument& unknown) {

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "base/durable_file.hpp"
+#include "base/text.hpp"
 #include "data/error.hpp"
 #include "data/nearest_name.hpp"
 #include "data/table.hpp"
@@ -15,12 +16,6 @@
 namespace meshfold::jobs {
 namespace {
 
-std::string list(std::span<const std::string> names) {
-  std::string text;
-  for (const auto& name : names) text += (text.empty() ? "" : ", ") + name;
-  return text;
-}
-
 std::vector<std::int64_t> match_labels(const std::string& file, std::span<const std::string> columns,
                                        std::span<const std::string> labels) {
   std::vector<std::int64_t> outputs;
@@ -28,8 +23,8 @@ std::vector<std::int64_t> match_labels(const std::string& file, std::span<const 
     const auto found = std::ranges::find(labels, column);
     if (found == labels.end()) {
       const auto nearest = data::nearest_name(column, labels);
-      throw data::InputError({file, {}, 1, column}, "the model has no such output (it has " + list(labels) + ")" +
-                                                        (nearest ? "; did you mean '" + *nearest + "'?" : ""));
+      throw data::InputError({file, {}, 1, column}, "the model has no such output (it has " + base::joined(labels) +
+                                                        ")" + (nearest ? "; did you mean '" + *nearest + "'?" : ""));
     }
     outputs.push_back(found - labels.begin());
   }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/text.hpp"
 #include "jobs/report/html_report.hpp"
 #include "jobs/report/run_record.hpp"
 
@@ -14,13 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string format(const char* pattern, double value) {
-  char text[48];
-  std::snprintf(text, sizeof text, pattern, value);
-  return text;
-}
-
-std::string score_text(double score) { return std::isfinite(score) ? format("%.4f", score) : "n/a"; }
+std::string score_text(double score) { return std::isfinite(score) ? base::format("%.4f", score) : "n/a"; }
 
 /// The report has all of them.
 void add_scores(std::vector<std::string>& row, const Scores& scores) {
@@ -37,17 +32,17 @@ void print_table(const RunRecord& run, std::size_t num_samples, Select select, C
 
   std::vector<std::vector<std::string>> rows;
   for (const auto& job : run.jobs) {
-    std::vector<std::string> row{job.id.name, with_separators(job.samples)};
+    std::vector<std::string> row{job.id.name, base::with_separators(job.samples)};
     add_scores(row, job.scores);
     if (shows_last) row.push_back(score_text(job.last_scores.front().second));
     row.push_back(std::to_string(job.selected_step) + "/" + std::to_string(job.steps));
-    row.push_back(format("%.0f s", job.seconds));
-    row.push_back(job.samples_per_s > 0 ? format("%.1f", job.samples_per_s) : "");
+    row.push_back(base::format("%.0f s", job.seconds));
+    row.push_back(job.samples_per_s > 0 ? base::format("%.1f", job.samples_per_s) : "");
     rows.push_back(std::move(row));
   }
   const auto add_total = [&](const char* name, const Scores& scores) {
     if (scores.empty()) return;
-    std::vector<std::string> row{name, with_separators(num_samples)};
+    std::vector<std::string> row{name, base::with_separators(num_samples)};
     add_scores(row, scores);
     row.resize(header.size());
     rows.push_back(std::move(row));

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 
+#include "base/text.hpp"
 #include "data/step_plan.hpp"
 #include "dist/agreement.hpp"
 #include "jobs/config/job_setup.hpp"
@@ -65,7 +66,7 @@ class JobListener final : public TrainListener {
   void on_usage(const std::vector<RankUsage>& ranks) override {
     metrics_.on_usage(ranks);
     const auto most = [&](std::uint64_t RankUsage::*bytes) {
-      return with_separators(std::ranges::max(ranks, {}, bytes).*bytes >> 20);
+      return base::with_separators(std::ranges::max(ranks, {}, bytes).*bytes >> 20);
     };
     console_.log(name_ + ": a step holds up to " + most(&RankUsage::step_peak_bytes) +
                  " MiB of tensors a rank; at most " + most(&RankUsage::resident_bytes) + " MiB were resident");

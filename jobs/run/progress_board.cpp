@@ -1,8 +1,8 @@
 #include "jobs/run/progress_board.hpp"
 
 #include <cmath>
-#include <cstdio>
 
+#include "base/text.hpp"
 #include "jobs/report/metrics_log.hpp"
 #include "jobs/report/run_state.hpp"
 #include "jobs/scores/metrics.hpp"
@@ -27,11 +27,7 @@ void ProgressBoard::refresh_now() {
   std::string line;
   double samples_per_s = 0;
   for (auto& job : jobs_) line += (line.empty() ? "" : " | ") + show(job, samples_per_s);
-  if (samples_per_s > 0) {
-    char rate[48];
-    std::snprintf(rate, sizeof rate, " | %.1f samples/s", samples_per_s);
-    line += rate;
-  }
+  if (samples_per_s > 0) line += base::format(" | %.1f samples/s", samples_per_s);
   console_.progress(line);
 }
 
@@ -48,18 +44,14 @@ std::string ProgressBoard::show(Job& job, double& samples_per_s) {
   if (job.finished) return job.name + " done" + (scores.empty() ? "" : " " + scores);
   if (!progress || progress->num_steps == 0) return job.name + " waits";
   samples_per_s += progress->samples_per_s;
-  char text[96];
-  std::snprintf(text, sizeof text, " %lld/%lld loss %.4f", static_cast<long long>(progress->step),
-                static_cast<long long>(progress->num_steps), progress->loss);
-  return job.name + text;
+  return job.name + base::format(" %lld/%lld loss %.4f", static_cast<long long>(progress->step),
+                                 static_cast<long long>(progress->num_steps), progress->loss);
 }
 
 std::string short_text(const std::vector<std::pair<std::string, double>>& scores) {
   std::string text;
   for (const auto& [name, score] : headline(scores)) {
-    char value[32] = " n/a";
-    if (std::isfinite(score)) std::snprintf(value, sizeof value, " %.4f", score);
-    text += (text.empty() ? "" : ", ") + name + value;
+    text += (text.empty() ? "" : ", ") + name + (std::isfinite(score) ? base::format(" %.4f", score) : " n/a");
   }
   return text;
 }

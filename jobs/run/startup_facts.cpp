@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <set>
 
+#include "base/text.hpp"
 #include "jobs/run/job.hpp"
 #include "jobs/train/trainer.hpp"
 #include "models/directory/load_model.hpp"
@@ -12,12 +13,6 @@
 
 namespace meshfold::jobs {
 namespace {
-
-std::string format(const char* pattern, double value) {
-  char text[64];
-  std::snprintf(text, sizeof text, pattern, value);
-  return text;
-}
 
 /// The first names and how many more there are: a list of 100 tensors is no table cell.
 std::string shorten(const std::vector<std::string>& names) {
@@ -50,7 +45,7 @@ std::string parameter_groups(const models::ParameterStore& store) {
     elements[group] += static_cast<std::uint64_t>(parameter.num_elements);
   }
   const auto text = [&](int group) {
-    return std::to_string(tensors[group]) + " tensors (" + with_separators(elements[group]) + " values)";
+    return std::to_string(tensors[group]) + " tensors (" + base::with_separators(elements[group]) + " values)";
   };
   return "decayed: " + text(0) + "; not decayed (biases, norms): " + text(1);
 }
@@ -89,7 +84,7 @@ Facts model_facts(const RunConfig& config, const models::LoadedModel& loaded) {
                  {"parameters", parameter_groups(std::as_const(*loaded.model).declaration())},
                  {"precision", precision}};
   if (std::ranges::any_of(store, [](const auto& parameter) { return parameter.spec.sharded(); })) {
-    facts.emplace_back("tensor axis", with_separators(static_cast<std::uint64_t>(store.num_elements())) +
+    facts.emplace_back("tensor axis", base::with_separators(static_cast<std::uint64_t>(store.num_elements())) +
                                           " values on a rank; large and yet whole on each: " +
                                           shorten(models::large_whole_parameters(store)));
   }
@@ -100,7 +95,7 @@ Facts step_facts(const RunConfig& config, const data::Dataset& dataset, std::siz
                  const dist::MeshShape& shape) {
   const int parts = resolve_parts(config.training, dataset, shape.data, shape.pipeline);
   const auto steps = num_steps_of(config.training, num_rows);
-  auto text = with_separators(static_cast<std::uint64_t>(steps));
+  auto text = base::with_separators(static_cast<std::uint64_t>(steps));
   if (config.training.max_steps == 0) text += " (" + std::to_string(config.training.epochs) + " epochs)";
   text += ", batch " + std::to_string(config.training.batch_size) + " in " + std::to_string(parts) +
           " packs without padding";
@@ -110,14 +105,14 @@ Facts step_facts(const RunConfig& config, const data::Dataset& dataset, std::siz
     text += ", each computed forward twice, since the loss couples the samples of a step";
   }
   auto optimizer = std::string(config.optimizer.kind == OptimizerKind::kSgd ? "SGD" : "AdamW") + ", learning rate " +
-                   format("%g", config.optimizer.learning_rate);
-  optimizer += ", weight decay " + format("%g", config.optimizer.weight_decay);
+                   base::format("%g", config.optimizer.learning_rate);
+  optimizer += ", weight decay " + base::format("%g", config.optimizer.weight_decay);
   if (config.training.max_grad_norm > 0)
-    optimizer += ", gradient norm at most " + format("%g", config.training.max_grad_norm);
+    optimizer += ", gradient norm at most " + base::format("%g", config.training.max_grad_norm);
   auto schedule =
       describe(config.schedule, config.optimizer.learning_rate, {steps, steps_an_epoch(config.training, num_rows)});
   if (config.plateau.patience) {
-    schedule += "; times " + format("%g", config.plateau.factor) + " after " +
+    schedule += "; times " + base::format("%g", config.plateau.factor) + " after " +
                 std::to_string(*config.plateau.patience + 1) + " evaluations without improvement";
   }
   if (config.training.early_stopping.patience > 0) {

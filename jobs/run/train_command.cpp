@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/text.hpp"
 #include "jobs/config/job_setup.hpp"
 #include "jobs/results/export_job.hpp"
 #include "jobs/results/prediction_table.hpp"
@@ -64,7 +65,7 @@ ExitCode run_training(const RunConfig& config, RunEnvironment& environment) {
   run.prepare_training();
   run.place({plan_training(run.training())}, /*folds_hash=*/"");
   const std::size_t held_out = run.jobs().front().validation_rows.size();
-  run.facts().emplace_back("validation", held_out == 0 ? "none" : with_separators(held_out) + " rows of fold 0");
+  run.facts().emplace_back("validation", held_out == 0 ? "none" : base::with_separators(held_out) + " rows of fold 0");
   run.inspect_steps();
   run.inspect_model();
   run.begin("training");

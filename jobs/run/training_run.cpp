@@ -5,6 +5,7 @@
 #include <iterator>
 #include <utility>
 
+#include "base/duration.hpp"
 #include "dist/agreement.hpp"
 #include "dist/communicator.hpp"
 #include "dist/mpi_process_group.hpp"
@@ -156,7 +157,7 @@ std::string TrainingRun::name_of_group(std::size_t group) const {
 
 dist::Mesh TrainingRun::make_group_mesh(std::size_t group) const {
   const std::string name = name_of_group(group);
-  const auto deadline = std::chrono::milliseconds(static_cast<std::int64_t>(config_.run.deadline_s * 1000));
+  const auto deadline = base::milliseconds_of(config_.run.deadline_s);
   const dist::Watchdog::Phase phase(environment_.watchdog, "make " + name, deadline);
   auto communicator = environment_.mpi.world()->create_group(groups_[group].ranks, static_cast<int>(group), name);
   return make_mesh(config_, environment_.groups, std::move(communicator), name);

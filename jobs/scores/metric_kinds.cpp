@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "base/text.hpp"
 #include "data/nearest_name.hpp"
 #include "jobs/scores/task_scores.hpp"
 
@@ -26,12 +27,6 @@ bool has_label_scores(const MetricKind& kind, models::Task task, std::size_t num
   if (!kind.has_labels || num_labels == 1) return false;
   if (task != models::Task::kClassification) return true;
   return kind.name == "f1" || (kind.name == "auc" && num_labels != 2);
-}
-
-std::string listed(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
-  return text;
 }
 
 }  // namespace
@@ -76,7 +71,7 @@ std::string metric_fault(const std::string& name, models::Task task, const std::
   if (kind == metric_kinds().end() || !fits(*kind, task)) {
     const auto nearest = data::nearest_name(base, names_for(task));
     return "is no metric of this model.task" + (nearest ? "; did you mean '" + *nearest + "'?" : std::string()) +
-           " There are " + listed(names_for(task));
+           " There are " + base::joined(names_for(task));
   }
   if (base == name) {
     const bool is_of_two_classes = base == "f1" && task == models::Task::kClassification;
@@ -85,7 +80,7 @@ std::string metric_fault(const std::string& name, models::Task task, const std::
       return "is of two classes; take f1_macro, f1_micro or f1/<label>";
     }
     if (base == "qwk" && task == models::Task::kClassification && !grades_of(labels)) {
-      return "needs classes whose names are integers; there are " + listed(labels);
+      return "needs classes whose names are integers; there are " + base::joined(labels);
     }
     return {};
   }
@@ -94,7 +89,7 @@ std::string metric_fault(const std::string& name, models::Task task, const std::
   if (!labels.empty() && std::ranges::find(labels, label) == labels.end()) {
     const auto nearest = data::nearest_name(label, labels);
     return "names no label" +
-           (nearest ? "; did you mean '" + base + "/" + *nearest + "'?" : "; there are " + listed(labels));
+           (nearest ? "; did you mean '" + base + "/" + *nearest + "'?" : "; there are " + base::joined(labels));
   }
   return {};
 }

@@ -1,8 +1,8 @@
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
-#include <cstdio>
 
+#include "base/text.hpp"
 #include "jobs/selftest/axes.hpp"
 #include "jobs/selftest/checks.hpp"
 
@@ -46,12 +46,6 @@ void ping_pong(dist::ProcessGroup& axis, const at::Tensor& message) {
   }
 }
 
-std::string format(const char* pattern, double value) {
-  char text[64];
-  std::snprintf(text, sizeof text, pattern, value);
-  return text;
-}
-
 /// Times of one kind of exchange in three sizes, judged. `megabytes_sent` of a rank for each megabyte of the tensor.
 struct Measured {
   std::string what;
@@ -62,8 +56,9 @@ struct Measured {
   }
   Finding judged() const {
     const double middle = speed(middle_s, kMiddle), large = speed(large_s, kLarge);
-    const std::string found = what + ": 4 KiB in " + format("%.0f us", small_s * 1e6) + ", 1 MiB at " +
-                              format("%.0f", middle) + " and 16 MiB at " + format("%.0f MB/s", large) + " a rank";
+    const std::string found = what + ": 4 KiB in " + base::format("%.0f us", small_s * 1e6) + ", 1 MiB at " +
+                              base::format("%.0f", middle) + " and 16 MiB at " + base::format("%.0f MB/s", large) +
+                              " a rank";
     Finding finding = ok(found);
     if (large < kLeastMegabytes || small_s > kMostSmallSeconds) {
       finding = warning(found + ", which is slow",

@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <set>
 
+#include "base/text.hpp"
 #include "dist/clock_offset.hpp"
 #include "jobs/selftest/checks.hpp"
 #include "jobs/selftest/rank_outcomes.hpp"
@@ -20,11 +20,7 @@ constexpr const char* kAdvice =
     "let NTP keep the machines' clocks (chronyc tracking): meshfold status and the times in logs and metrics go by "
     "them";
 
-std::string seconds(double value) {
-  char text[48];
-  std::snprintf(text, sizeof text, std::abs(value) < 0.1 ? "%.3f s" : "%.1f s", std::abs(value));
-  return text;
-}
+std::string seconds(double value) { return base::format(std::abs(value) < 0.1 ? "%.3f s" : "%.1f s", std::abs(value)); }
 
 /// The first rank of every machine but rank 0's.
 std::vector<int> first_ranks(const Context& context) {

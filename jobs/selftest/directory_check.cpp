@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 
 #include "base/durable_file.hpp"
+#include "base/text.hpp"
 #include "jobs/selftest/checks.hpp"
 #include "jobs/selftest/rank_outcomes.hpp"
 #include "jobs/selftest/test_file.hpp"
@@ -47,9 +47,8 @@ Finding check_directory(const Context& context) {
   }
   double free = outcomes.front().value;
   for (const auto& outcome : outcomes) free = std::min(free, outcome.value.get<double>());
-  char words[64];
-  std::snprintf(words, sizeof words, "%.1f GB free", free / kGB);
-  const std::string found = context.directory.string() + ": every rank writes to it, " + words;
+  const std::string found =
+      context.directory.string() + ": every rank writes to it, " + base::format("%.1f GB free", free / kGB);
   Finding finding = free >= kLeastFreeBytes ? ok(found)
                                             : warning(found + ", which two checkpoints may not fit",
                                                       "make room there, or take another directory");

@@ -1,10 +1,10 @@
 #include <algorithm>
-#include <cstdio>
 #include <fstream>
 #include <sstream>
 #include <thread>
 
 #include "base/durable_file.hpp"
+#include "base/text.hpp"
 #include "jobs/selftest/checks.hpp"
 #include "jobs/selftest/rank_outcomes.hpp"
 #include "jobs/selftest/test_file.hpp"
@@ -41,9 +41,7 @@ json wait_for(const fs::path& file, const std::string& wanted, const std::string
       throw StorageError(file.string() + ": has neither the old nor the new contents, so a rename is not at once");
     }
     if (waited > static_cast<double>(patience.count()) / 1000) {
-      char text[64];
-      std::snprintf(text, sizeof text, "is not seen %.3g s after", waited);
-      throw StorageError(file.string() + ": " + text + " another rank made it");
+      throw StorageError(file.string() + base::format(": is not seen %.3g s after another rank made it", waited));
     }
     std::this_thread::sleep_for(5ms);
   }
@@ -114,14 +112,8 @@ Finding check_durable_files(const Context& context) {
   });
   if (!is_seen) return *exchange.found_fault();
 
-  char words[160];
-  std::snprintf(words, sizeof words, "synced and renamed in at most %.0f ms%s", write_s * 1e3,
-                context.size() == 1 ? "" : ", seen whole by all ranks ");
-  std::string found = words;
-  if (context.size() > 1) {
-    std::snprintf(words, sizeof words, "within %.0f ms", seen_s * 1e3);
-    found += words;
-  }
+  std::string found = base::format("synced and renamed in at most %.0f ms", write_s * 1e3);
+  if (context.size() > 1) found += base::format(", seen whole by all ranks within %.0f ms", seen_s * 1e3);
   Finding finding = ok(found);
   if (seen_s > kSlowSeconds) finding = combined(finding, warning(found + ", which is late", kShared));
   if (write_s > kSlowSyncSeconds) {

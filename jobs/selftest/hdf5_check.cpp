@@ -1,8 +1,8 @@
 #include <algorithm>
-#include <cstdio>
 #include <optional>
 
 #include "base/durable_file.hpp"
+#include "base/text.hpp"
 #include "data/dataset.hpp"
 #include "data/dataset_writer.hpp"
 #include "jobs/prepare/mpi_file_access.hpp"
@@ -27,11 +27,7 @@ std::int32_t token_at(std::uint64_t sample, std::uint64_t place) {
   return static_cast<std::int32_t>((sample * 7919 + place * 31) % 100'003);
 }
 
-std::string id_of(std::uint64_t sample) {
-  char text[24];
-  std::snprintf(text, sizeof text, "%08llu", static_cast<unsigned long long>(sample));
-  return text;
-}
+std::string id_of(std::uint64_t sample) { return base::format("%08llu", static_cast<unsigned long long>(sample)); }
 
 data::DatasetLayout layout_for(int ranks) {
   data::DatasetLayout layout;
@@ -112,10 +108,8 @@ Finding check_hdf5(const Context& context) {
     return *failed;
 
   const double speed = static_cast<double>(layout_for(size).num_tokens) * 4 / 1e6 / seconds;
-  char words[160];
-  std::snprintf(words, sizeof words, "%.0f MB written together and read back right, %.0f MB/s with sync",
-                static_cast<double>(layout_for(size).num_tokens) * 4 / 1e6, speed);
-  Finding finding = ok(words);
+  Finding finding = ok(base::format("%.0f MB written together and read back right, %.0f MB/s with sync",
+                                    static_cast<double>(layout_for(size).num_tokens) * 4 / 1e6, speed));
   finding.figures = {{"write, MB/s", speed}};
   return finding;
 }

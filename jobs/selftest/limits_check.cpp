@@ -4,9 +4,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <map>
 
+#include "base/text.hpp"
 #include "jobs/selftest/cgroup_limits.hpp"
 #include "jobs/selftest/checks.hpp"
 #include "jobs/selftest/rank_outcomes.hpp"
@@ -19,11 +19,7 @@ using nlohmann::json;
 constexpr double kGiB = 1024.0 * 1024 * 1024;
 constexpr double kLeastBytes = kGiB;  // a small model with its optimizer and activations
 
-std::string gibibytes(double bytes) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.1f GiB", bytes / kGiB);
-  return text;
-}
+std::string gibibytes(double bytes) { return base::format("%.1f GiB", bytes / kGiB); }
 
 /// The soft limit; 0 if there is none.
 std::uint64_t limit_of(int resource) {

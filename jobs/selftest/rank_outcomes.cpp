@@ -1,8 +1,8 @@
 #include "jobs/selftest/rank_outcomes.hpp"
 
-#include <cstdio>
 #include <stdexcept>
 
+#include "base/duration.hpp"
 #include "dist/call_within.hpp"
 
 namespace meshfold::jobs::selftest {
@@ -40,9 +40,7 @@ std::vector<RankOutcome> gather_bounded(dist::ProcessGroup& world, std::chrono::
   return gather_outcomes(world, [&] {
     const auto value = dist::call_within<json>(patience, std::move(part));
     if (value) return *value;
-    char seconds[32];
-    std::snprintf(seconds, sizeof seconds, "%.3g", static_cast<double>(patience.count()) / 1000.0);
-    throw StorageError("hangs: no answer from the file system within " + std::string(seconds) + " s");
+    throw StorageError("hangs: no answer from the file system within " + base::seconds_text(patience));
   });
 }
 

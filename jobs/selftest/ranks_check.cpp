@@ -1,13 +1,12 @@
 #include <ATen/Version.h>
 #include <mpi.h>
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
-#include <cstdio>
 #include <filesystem>
 #include <map>
 
-#include "data/mapped_file.hpp"
+#include "base/checksum.hpp"
+#include "base/mapped_file.hpp"
+#include "base/text.hpp"
 #include "jobs/selftest/checks.hpp"
 #include "jobs/selftest/rank_outcomes.hpp"
 #include "models/ops/kernels/matmul.hpp"
@@ -16,14 +15,6 @@ namespace meshfold::jobs::selftest {
 namespace {
 
 using nlohmann::json;
-
-std::string hash_of(const std::filesystem::path& file) {
-  const data::MappedFile bytes(file);
-  char hex[17];
-  std::snprintf(hex, sizeof hex, "%016llx",
-                static_cast<unsigned long long>(XXH3_64bits(bytes.bytes().data(), bytes.size())));
-  return hex;
-}
 
 std::string mpi_version() {
   char text[MPI_MAX_LIBRARY_VERSION_STRING] = "";
@@ -36,7 +27,7 @@ std::string mpi_version() {
 json describe_program() {
   const std::filesystem::path program = "/proc/self/exe";
   return {{"path", std::filesystem::read_symlink(program).string()},
-          {"hash", hash_of(program)},
+          {"hash", base::xxh3_64_hex(base::MappedFile(program).bytes())},
           {"mpi", mpi_version()},
           {"kernels", models::ops::kernel_paths()}};
 }
@@ -44,10 +35,8 @@ json describe_program() {
 std::string count_hosts(const Context& context) {
   std::map<std::string, int> ranks_of_host;
   for (const auto& rank : context.placement.ranks) ++ranks_of_host[rank.host];
-  std::string hosts;
-  for (const auto& [host, count] : ranks_of_host) {
-    hosts += (hosts.empty() ? "" : ", ") + host + ": " + std::to_string(count);
-  }
+  const std::string hosts = base::joined(
+      ranks_of_host, ", ", [](const auto& entry) { return entry.first + ": " + std::to_string(entry.second); });
   return std::to_string(context.size()) + " on " + std::to_string(ranks_of_host.size()) +
          (ranks_of_host.size() == 1 ? " machine (" : " machines (") + hosts + ")";
 }

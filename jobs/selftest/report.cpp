@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/text.hpp"
 #include "jobs/console.hpp"
 
 namespace meshfold::jobs::selftest {
@@ -26,9 +27,7 @@ std::vector<std::string> names_with(const std::vector<Row>& rows, Verdict verdic
 }
 
 std::string counted(const std::vector<std::string>& names, const std::string& noun) {
-  std::string text = std::to_string(names.size()) + " " + noun + (names.size() == 1 ? " (" : "s (");
-  for (std::size_t i = 0; i < names.size(); ++i) text += (i == 0 ? "" : ", ") + names[i];
-  return text + ")";
+  return std::to_string(names.size()) + " " + noun + (names.size() == 1 ? " (" : "s (") + base::joined(names) + ")";
 }
 
 }  // namespace

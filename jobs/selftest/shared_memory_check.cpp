@@ -1,11 +1,11 @@
 #include <sys/statvfs.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <fstream>
 #include <map>
 #include <set>
 
+#include "base/text.hpp"
 #include "jobs/selftest/checks.hpp"
 #include "jobs/selftest/rank_outcomes.hpp"
 
@@ -41,11 +41,7 @@ json look() {
           {"segment", mapped_segment()}};
 }
 
-std::string mebibytes(double bytes) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.0f MiB", bytes / kMiB);
-  return text;
-}
+std::string mebibytes(double bytes) { return base::format("%.0f MiB", bytes / kMiB); }
 
 }  // namespace
 

@@ -3,9 +3,9 @@
 #include <ATen/ops/empty.h>
 
 #include <bit>
-#include <cstdio>
 
 #include "base/philox.hpp"
+#include "base/text.hpp"
 #include "dist/reduction_tree.hpp"
 #include "dist/row_shards.hpp"
 #include "jobs/selftest/checks.hpp"
@@ -49,11 +49,10 @@ std::string difference(const at::Tensor& sum, const at::Tensor& expected) {
     first = i;
   }
   if (num_wrong == 0) return {};
-  char text[160];
-  std::snprintf(text, sizeof text, "%lld of %lld values are wrong; value %lld is %.9g instead of %.9g",
-                static_cast<long long>(num_wrong), static_cast<long long>(sum.numel()), static_cast<long long>(first),
-                static_cast<double>(got[first]), static_cast<double>(wanted[first]));
-  return text;
+  return base::format("%lld of %lld values are wrong; value %lld is %.9g instead of %.9g",
+                      static_cast<long long>(num_wrong), static_cast<long long>(sum.numel()),
+                      static_cast<long long>(first), static_cast<double>(got[first]),
+                      static_cast<double>(wanted[first]));
 }
 
 /// The all_reduce and, as the gradients go, reduce_scatter and all_gather_rows; the first difference.
@@ -77,9 +76,7 @@ std::string try_axis(dist::ProcessGroup& group) {
 
 Finding check_sums_over(const Context& context, std::span<const Axis> axes) {
   if (axes.empty()) return ok("one rank, nothing is exchanged");
-  std::string names;
   for (const Axis& axis : axes) {
-    names += (names.empty() ? "" : ", ") + axis.name;
     const std::string wrong = try_axis(*axis.group);
     const auto outcomes = gather_outcomes(context.world, [&] { return json(wrong); });
     for (int rank = 0; rank < context.size(); ++rank) {
@@ -92,7 +89,8 @@ Finding check_sums_over(const Context& context, std::span<const Axis> axes) {
                    "tcp,self) or another release");
     }
   }
-  return ok("right to the last bit on every rank (" + names + (axes.size() == 1 ? " axis)" : " axes)"));
+  return ok("right to the last bit on every rank (" + base::joined(axes, ", ", &Axis::name) +
+            (axes.size() == 1 ? " axis)" : " axes)"));
 }
 
 Finding check_sums(const Context& context) { return check_sums_over(context, axes_of(context.mesh)); }

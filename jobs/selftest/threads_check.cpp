@@ -3,11 +3,11 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <map>
 #include <set>
 #include <thread>
 
+#include "base/text.hpp"
 #include "dist/cpu.hpp"
 #include "jobs/selftest/cgroup_limits.hpp"
 #include "jobs/selftest/checks.hpp"
@@ -23,11 +23,7 @@ constexpr int kAloneTimes = 4;
 constexpr double kTogetherSeconds = 0.4;  // several periods of a CPU quota, which are 0.1 s
 constexpr double kLeastShare = 0.7;       // of the threads' number; hyper-threads of one core reach 0.6
 
-std::string number(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.1f", value);
-  return text;
-}
+std::string number(double value) { return base::format("%.1f", value); }
 
 /// Products in registers: nothing but the core itself can slow them down.
 double compute() {

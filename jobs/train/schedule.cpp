@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <numbers>
+
+#include "base/text.hpp"
 
 namespace meshfold::jobs {
 namespace {
@@ -48,12 +49,6 @@ double after_warmup(const ScheduleConfig& config, std::int64_t step, std::int64_
   }
 }
 
-std::string format(const char* pattern, double value) {
-  char text[48];
-  std::snprintf(text, sizeof text, pattern, value);
-  return text;
-}
-
 std::string name_of(const ScheduleConfig& config) {
   switch (config.kind) {
     case ScheduleKind::kConstant:
@@ -61,16 +56,16 @@ std::string name_of(const ScheduleConfig& config) {
     case ScheduleKind::kLinear:
       return "linear";
     case ScheduleKind::kCosine:
-      return "cosine, " + format("%g", num_cycles_of(config)) + " cycles";
+      return "cosine, " + base::format("%g", num_cycles_of(config)) + " cycles";
     case ScheduleKind::kCosineRestarts:
-      return "cosine with restarts, " + format("%g", num_cycles_of(config)) + " cycles";
+      return "cosine with restarts, " + base::format("%g", num_cycles_of(config)) + " cycles";
     case ScheduleKind::kPolynomial:
-      return "polynomial of power " + format("%g", config.power);
+      return "polynomial of power " + base::format("%g", config.power);
     case ScheduleKind::kTable:
       return "table of " + std::to_string(config.table.size()) + " epochs";
     case ScheduleKind::kRampHoldDecay:
       return "ramp " + std::to_string(config.ramp_epochs) + ", hold " + std::to_string(config.hold_epochs) +
-             " epochs, decay " + format("%g", config.decay);
+             " epochs, decay " + base::format("%g", config.decay);
   }
   return "";
 }
@@ -103,8 +98,8 @@ std::string describe(const ScheduleConfig& config, double learning_rate, const S
   const RateSpan rates = rate_span(config, learning_rate, span);
   const std::int64_t warmup = warmup_steps_of(config, span.num_steps);
   return name_of(config) + (warmup > 0 ? ", warm-up " + std::to_string(warmup) + " steps" : "") + "; learning rate " +
-         format("%.4g", rates.first) + " in the first step, " + format("%.4g", rates.peak) + " at its peak, " +
-         format("%.4g", rates.last) + " in the last";
+         base::format("%.4g", rates.first) + " in the first step, " + base::format("%.4g", rates.peak) +
+         " at its peak, " + base::format("%.4g", rates.last) + " in the last";
 }
 
 }  // namespace meshfold::jobs

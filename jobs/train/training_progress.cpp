@@ -1,10 +1,6 @@
 #include "jobs/train/training_progress.hpp"
 
-#include <xxhash.h>
-
-#include <array>
-#include <cstdio>
-
+#include "base/checksum.hpp"
 #include "jobs/error.hpp"
 #include "jobs/scores/scores_json.hpp"
 
@@ -40,19 +36,13 @@ PlateauDecay::State plateau_from(const json& state) {
 }  // namespace
 
 std::string hash_rows(const std::vector<std::uint32_t>& training, const std::vector<std::uint32_t>& validation) {
-  XXH3_state_t* state = XXH3_createState();
-  XXH3_128bits_reset(state);
+  base::Xxh3Stream hash;
   for (const auto* rows : {&training, &validation}) {
     const std::uint64_t size = rows->size();
-    XXH3_128bits_update(state, &size, sizeof size);
-    XXH3_128bits_update(state, rows->data(), rows->size() * sizeof(std::uint32_t));
+    hash.add(&size, sizeof size);
+    hash.add(rows->data(), rows->size() * sizeof(std::uint32_t));
   }
-  const XXH128_hash_t hash = XXH3_128bits_digest(state);
-  XXH3_freeState(state);
-  std::array<char, 33> hex;
-  std::snprintf(hex.data(), hex.size(), "%016llx%016llx", static_cast<unsigned long long>(hash.high64),
-                static_cast<unsigned long long>(hash.low64));
-  return hex.data();
+  return hash.hex();
 }
 
 json to_state(const TrainingProgress& progress, const TrainingIdentity& identity, std::int64_t num_updates,

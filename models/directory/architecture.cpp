@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/text.hpp"
 #include "models/files/config_json.hpp"
 #include "models/networks/bert.hpp"
 #include "models/networks/deberta.hpp"
@@ -76,12 +77,11 @@ bool Architecture::is_ignorable(std::string_view canonical_name) const {
 bool Architecture::is_pooler(std::string_view canonical_name) const { return canonical_name.starts_with(pooler + "."); }
 
 const Architecture& architecture_of(const ConfigJson& config) {
-  std::string supported;
   const std::optional<std::string> type = config.text("model_type");
   for (const Architecture& architecture : architectures()) {
     if (type == architecture.model_type) return architecture;
-    supported += (supported.empty() ? "" : ", ") + architecture.model_type;
   }
+  const std::string supported = base::joined(architectures(), ", ", &Architecture::model_type);
   if (!type) config.fail("lacks key 'model_type'; supported: " + supported);
   config.fail("model_type '" + *type + "' is not supported; supported: " + supported + advice_for(*type));
 }

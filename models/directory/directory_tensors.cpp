@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/text.hpp"
 #include "models/directory/directory_head.hpp"
 #include "models/directory/load_model.hpp"
 #include "models/error.hpp"
@@ -13,16 +14,10 @@
 namespace meshfold::models {
 namespace {
 
+constexpr std::size_t kShownNames = 8;
+
 bool is_classifier(const std::string& name) { return name == "classifier.weight" || name == "classifier.bias"; }
 bool is_own_pooler(const std::string& name) { return name.starts_with(kPoolingPrefix); }
-
-std::string listed(const std::vector<std::string>& names) {
-  constexpr std::size_t kShown = 8;
-  std::string text;
-  for (std::size_t i = 0; i < names.size() && i < kShown; ++i) text += (i > 0 ? ", " : "") + names[i];
-  if (names.size() > kShown) text += " and " + std::to_string(names.size() - kShown) + " more";
-  return text;
-}
 
 /// Whether two heads read the same texts and features, so that each column of a classifier means the same.
 bool same_inputs(const HeadConfig& a, const HeadConfig& b) {
@@ -86,8 +81,9 @@ LoadReport DirectoryTensors::match(const ParameterStore& store, const HeadConfig
   }
   if (!missing.empty() || !extra.empty()) {
     std::string problem;
-    if (!missing.empty()) problem += "missing tensors: " + listed(missing) + "; ";
-    if (!extra.empty()) problem += "tensors that this architecture does not have: " + listed(extra) + "; ";
+    if (!missing.empty()) problem += "missing tensors: " + base::shortened(missing, kShownNames) + "; ";
+    if (!extra.empty())
+      problem += "tensors that this architecture does not have: " + base::shortened(extra, kShownNames) + "; ";
     throw ModelFileError(directory_.string(), problem + "config.json and the weights must be of one model");
   }
   return report;

@@ -1,7 +1,6 @@
 #include "models/files/safetensors.hpp"
 
 #include "models/error.hpp"
-#include "models/files/mapped_file.hpp"
 #include "models/files/safetensors_header.hpp"
 
 namespace meshfold::models {
@@ -19,15 +18,16 @@ std::uint64_t little_endian(const char* bytes) {
 }  // namespace
 
 struct SafetensorsFile::State {
-  explicit State(const std::filesystem::path& file) : path(file), mapped(file, kLengthBytes) {
-    const std::uint64_t header_bytes = little_endian(mapped.bytes());
+  explicit State(const std::filesystem::path& file) : path(file), mapped(map_tensor_file(file, kLengthBytes)) {
+    const char* bytes = mapped.bytes().data();
+    const std::uint64_t header_bytes = little_endian(bytes);
     if (header_bytes > kMaxHeaderBytes || header_bytes > mapped.size() - kLengthBytes) {
       throw ModelFileError(file.string(), "the header of " + std::to_string(header_bytes) +
                                               " bytes does not fit the file of " + std::to_string(mapped.size()) +
                                               " bytes; it is no safetensors file or cut short, fetch it again");
     }
-    data = mapped.bytes() + kLengthBytes + header_bytes;
-    header = parse_safetensors_header(file, {mapped.bytes() + kLengthBytes, header_bytes},
+    data = bytes + kLengthBytes + header_bytes;
+    header = parse_safetensors_header(file, {bytes + kLengthBytes, header_bytes},
                                       mapped.size() - kLengthBytes - header_bytes);
   }
 
@@ -38,7 +38,7 @@ struct SafetensorsFile::State {
   }
 
   std::filesystem::path path;
-  MappedFile mapped;
+  base::MappedFile mapped;
   const char* data = nullptr;
   SafetensorsHeader header;
 };

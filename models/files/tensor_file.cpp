@@ -86,6 +86,17 @@ void for_each_run(const Box& box, const std::vector<std::int64_t>& strides, Visi
 
 }  // namespace
 
+base::MappedFile map_tensor_file(const std::filesystem::path& file, std::uint64_t least_bytes) {
+  try {
+    base::MappedFile mapped(file);
+    if (mapped.size() >= least_bytes) return mapped;
+    throw ModelFileError(file.string(), "the file of " + std::to_string(mapped.size()) +
+                                            " bytes is too short to hold tensors; fetch it again");
+  } catch (const base::UnreadableFile& error) {
+    throw ModelFileError(file.string(), std::string("cannot be read: ") + std::strerror(error.error()));
+  }
+}
+
 std::vector<std::int64_t> row_major_strides(const std::vector<std::int64_t>& shape) {
   std::vector<std::int64_t> strides(shape.size(), 1);
   for (std::size_t d = shape.size(); d-- > 1;) strides[d - 1] = strides[d] * shape[d];

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/mapped_file.hpp"
 #include "models/parameters/parameter_store.hpp"
 
 namespace meshfold::models {
@@ -45,6 +46,10 @@ class TensorFile {
   /// Checks what is checked only when data are wanted. `name` is known to be in the file.
   virtual Elements elements(const std::string& name) const = 0;
 };
+
+/// A whole file of tensors mapped into memory. Throws ModelFileError if it cannot be read or has fewer than
+/// `least_bytes` bytes.
+base::MappedFile map_tensor_file(const std::filesystem::path& file, std::uint64_t least_bytes);
 
 /// Strides of a dense row-major tensor.
 std::vector<std::int64_t> row_major_strides(const std::vector<std::int64_t>& shape);

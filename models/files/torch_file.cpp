@@ -3,9 +3,8 @@
 #include <mutex>
 #include <set>
 
+#include "base/checksum.hpp"
 #include "models/error.hpp"
-#include "models/files/crc32.hpp"
-#include "models/files/mapped_file.hpp"
 #include "models/files/quote_bytes.hpp"
 #include "models/files/torch_pickle.hpp"
 #include "models/files/zip_archive.hpp"
@@ -23,7 +22,8 @@ constexpr const char* kTable = "data.pkl";
 
 class TorchFile::State {
  public:
-  explicit State(const std::filesystem::path& file) : path_(file), mapped_(file, 1), archive_(open_archive()) {
+  explicit State(const std::filesystem::path& file)
+      : path_(file), mapped_(map_tensor_file(file, 1)), archive_(open_archive()) {
     find_prefix();
     check_byte_order();
     try {
@@ -52,12 +52,12 @@ class TorchFile::State {
 
   ZipArchive open_archive() const {
     constexpr std::string_view kLegacyStart("\x80\x02\x8a\x0a", 4);  // a pickled magic number
-    if (mapped_.view().starts_with(kLegacyStart)) {
+    if (mapped_.bytes().starts_with(kLegacyStart)) {
       fail(std::string("is in the format of torch before 1.6, which is not read") + kConversion);
     }
-    if (!looks_like_zip(mapped_.view())) fail("is no file of torch.save; fetch it again");
+    if (!looks_like_zip(mapped_.bytes())) fail("is no file of torch.save; fetch it again");
     try {
-      return ZipArchive(mapped_.view());
+      return ZipArchive(mapped_.bytes());
     } catch (const ZipError& error) {
       fail(error.what() + std::string("; fetch the file again"));
     }
@@ -97,7 +97,7 @@ class TorchFile::State {
     const ZipArchive::Entry& entry = *archive_.find(record);
     const std::scoped_lock lock(mutex_);
     if (!verified_.contains(record)) {
-      if (crc32(entry.bytes) != entry.crc) {
+      if (base::crc32(entry.bytes) != entry.crc) {
         fail("the bytes of " + quote_bytes(record) +
              " do not have their CRC-32; the file is damaged, fetch it again (torch writes another sum after "
              "set_crc32_options(False): save it without)");
@@ -108,7 +108,7 @@ class TorchFile::State {
   }
 
   std::filesystem::path path_;
-  MappedFile mapped_;
+  base::MappedFile mapped_;
   ZipArchive archive_;
   std::string prefix_;  ///< with its slash
   std::map<std::string, PickledTensor> tensors_;

@@ -1,9 +1,9 @@
 #include "models/files/torch_pickle.hpp"
 
 #include <bit>
-#include <cstdio>
 #include <unordered_map>
 
+#include "base/text.hpp"
 #include "models/files/byte_reader.hpp"
 #include "models/files/quote_bytes.hpp"
 
@@ -213,9 +213,7 @@ void Machine::execute(Instruction instruction, std::uint8_t code) {
     case Instruction::kStop:
       return;
   }
-  char hex[8];
-  std::snprintf(hex, sizeof hex, "0x%02x", code);
-  refuse(std::string("has the instruction ") + hex + ", which no table of tensors needs; nothing of it was run");
+  refuse(base::format("has the instruction 0x%02x", code) + ", which no table of tensors needs; nothing of it was run");
 }
 
 void Machine::push_long_integer() {

@@ -3,6 +3,8 @@
 #include <array>
 #include <utility>
 
+#include "base/text.hpp"
+
 namespace meshfold::models {
 
 std::int64_t required_size(const ConfigJson& config, const char* key) {
@@ -34,12 +36,11 @@ ops::Activation activation_of(const ConfigJson& config, const char* key) {
       {"tanh", ops::Activation::kTanh},
   }};
   const std::string wanted = config.text(key).value_or("gelu");
-  std::string supported;
   for (const auto& [name, value] : kNames) {
     if (wanted == name) return value;
-    supported += std::string(supported.empty() ? "" : ", ") + name;
   }
-  config.fail(std::string(key) + " '" + wanted + "' is not supported; supported: " + supported);
+  config.fail(std::string(key) + " '" + wanted +
+              "' is not supported; supported: " + base::joined(kNames | std::views::keys));
 }
 
 }  // namespace meshfold::models

@@ -5,6 +5,7 @@
 #include <numeric>
 #include <string>
 
+#include "base/text.hpp"
 #include "models/error.hpp"
 #include "models/networks/backbone.hpp"
 
@@ -76,9 +77,7 @@ std::vector<LayerRange> given_stages(std::span<const int> given, std::int64_t nu
   const auto sum = std::accumulate(given.begin(), given.end(), std::int64_t{0});
   const bool positive = std::ranges::all_of(given, [](int layers) { return layers > 0; });
   if (static_cast<int>(given.size()) != num_stages || sum != num_layers || !positive) {
-    std::string text;
-    for (const int layers : given) text += (text.empty() ? "" : ", ") + std::to_string(layers);
-    throw LayoutError("pipeline.stages = " + text + " must be " + std::to_string(num_stages) +
+    throw LayoutError("pipeline.stages = " + base::joined(given) + " must be " + std::to_string(num_stages) +
                       " numbers of layers, at least one each, that add up to the model's " +
                       std::to_string(num_layers) + "; or leave it empty");
   }

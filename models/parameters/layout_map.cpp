@@ -7,6 +7,7 @@
 #include <sstream>
 #include <utility>
 
+#include "base/text.hpp"
 #include "models/error.hpp"
 #include "models/parameters/keras_path.hpp"
 
@@ -69,9 +70,8 @@ Box box_of(const ParameterSpec& spec, const LayoutRule& rule, int rank, int size
 }  // namespace
 
 std::string LayoutRule::to_string() const {
-  std::string text = (optional ? std::string(kOptional) : "") + pattern + " " + std::string(kArrow) + " ";
-  for (std::size_t d = 0; d < dims.size(); ++d) text += (d > 0 ? ", " : "") + std::string(word_of(dims[d]));
-  return text;
+  return (optional ? std::string(kOptional) : "") + pattern + " " + std::string(kArrow) + " " +
+         base::joined(dims, ", ", word_of);
 }
 
 LayoutRule parse_layout_rule(const std::string& text) {

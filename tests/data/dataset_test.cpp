@@ -129,6 +129,12 @@ TEST_F(DatasetFile, ReturnsWhatWasWritten) {
   }
 }
 
+TEST_F(DatasetFile, ListsItsRowsFromTheFirstToTheLast) {
+  write(path("rows.h5"), make_samples(3, 2, false));
+
+  EXPECT_EQ(all_rows(Dataset::open(path("rows.h5"))), (std::vector<std::uint32_t>{0, 1, 2}));
+}
+
 TEST_F(DatasetFile, StaysReadableInMemoryAfterItIsRemoved) {
   const Made made = make_samples(10, 1, false);
   write(path("gone.h5"), made);

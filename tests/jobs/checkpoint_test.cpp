@@ -9,7 +9,6 @@
 #include "dist/single_process_group.hpp"
 #include "jobs/checkpoint/box.hpp"
 #include "jobs/checkpoint/manifest.hpp"
-#include "jobs/checkpoint/sha256.hpp"
 #include "jobs/checkpoint/store.hpp"
 #include "jobs/error.hpp"
 #include "models/files/safetensors.hpp"
@@ -51,14 +50,6 @@ class CheckpointStore : public testing::Test {
   Store store_{directory_.path(), group_};
   std::vector<std::string> notes_;
 };
-
-TEST(Sha256, GivesTheKnownAnswersOfFips180) {
-  EXPECT_EQ(sha256_hex(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
-  EXPECT_EQ(sha256_hex("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-  EXPECT_EQ(sha256_hex("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"),
-            "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
-  EXPECT_EQ(sha256_hex(std::string(1000000, 'a')), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
-}
 
 TEST_F(CheckpointStore, GivesBackWhatWasCommitted) {
   commit(3);

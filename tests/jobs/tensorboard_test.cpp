@@ -11,19 +11,6 @@
 namespace meshfold::jobs {
 namespace {
 
-TEST(Crc32c, GivesTheValuesOfRfc3720) {
-  std::string ascending, descending;
-  for (int i = 0; i < 32; ++i) {
-    ascending += static_cast<char>(i);
-    descending += static_cast<char>(31 - i);
-  }
-
-  EXPECT_EQ(crc32c(std::string(32, '\0')), 0x8A9136AAU);
-  EXPECT_EQ(crc32c(std::string(32, '\xFF')), 0x62A8AB43U);
-  EXPECT_EQ(crc32c(ascending), 0x46DD794EU);
-  EXPECT_EQ(crc32c(descending), 0x113FDB5CU);
-}
-
 /// Writes what reader_of_events.py expects: 25 steps and two evaluations, of which the steps after 20 were lost and
 /// done again.
 TEST(TensorBoardLog, WritesTheFilesThatTensorBoardReads) {

@@ -205,6 +205,22 @@ TEST(Safetensors, RefusesEveryTruncationAndSurvivesEveryDamagedHeaderByte) {
   EXPECT_THROW(SafetensorsFile::open(::testing::TempDir()), ModelFileError);
 }
 
+TEST(Safetensors, SaysWhyAFileCannotBeMapped) {
+  const auto complaint = [](const fs::path& file) {
+    try {
+      SafetensorsFile::open(file);
+    } catch (const ModelFileError& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  const fs::path absent = scratch("absent.safetensors"), directory = ::testing::TempDir();
+
+  EXPECT_EQ(complaint(absent), absent.string() + ": cannot be read: No such file or directory");
+  EXPECT_EQ(complaint(directory), directory.string() + ": cannot be read: Is a directory");
+  EXPECT_TRUE(refusal("1234567").ends_with(": the file of 7 bytes is too short to hold tensors; fetch it again"));
+}
+
 TEST(Safetensors, RefusesToWriteWhatCouldNotBeReadBack) {
   const fs::path file = scratch("unwritten.safetensors");
   const at::Tensor one = at::ones({2, 3});

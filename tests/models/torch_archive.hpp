@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "models/files/crc32.hpp"
+#include "base/checksum.hpp"
 
 /// Zip archives and pickles written by hand, for what torch would never write.
 namespace meshfold::models::testing {
@@ -20,7 +20,7 @@ inline std::string little_endian(std::uint64_t value, std::size_t width) {
 inline std::string zip_of(const std::vector<std::pair<std::string, std::string>>& entries) {
   std::string file, directory;
   for (const auto& [name, content] : entries) {
-    const std::string sizes = little_endian(crc32(content), 4) + little_endian(content.size(), 4) +
+    const std::string sizes = little_endian(base::crc32(content), 4) + little_endian(content.size(), 4) +
                               little_endian(content.size(), 4) + little_endian(name.size(), 2) + little_endian(0, 2);
     const std::string common = little_endian(0, 4) + little_endian(0, 2) + little_endian(0, 4) + sizes;
     directory += "PK\x01\x02" + little_endian(0, 2) + common + little_endian(0, 2 + 2 + 2) + little_endian(0, 4) +

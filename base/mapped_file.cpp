@@ -1,4 +1,4 @@
-#include "data/mapped_file.hpp"
+#include "base/mapped_file.hpp"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -8,13 +8,12 @@
 #include <cerrno>
 #include <cstring>
 
-#include "data/error.hpp"
-
-namespace meshfold::data {
+namespace meshfold::base {
 namespace {
 
 [[noreturn]] void refuse(const std::filesystem::path& file, const char* attempt) {
-  throw InputError({file.string(), {}, {}, ""}, std::string(attempt) + ": " + std::strerror(errno));
+  const int error = errno;
+  throw UnreadableFile(file, std::string(attempt) + ": " + std::strerror(error), error);
 }
 
 struct Descriptor {
@@ -31,8 +30,7 @@ MappedFile::MappedFile(const std::filesystem::path& file) {
   if (descriptor.value < 0) refuse(file, "cannot be opened");
   struct stat status {};
   if (::fstat(descriptor.value, &status) != 0) refuse(file, "cannot be examined");
-  if (!S_ISREG(status.st_mode))
-    throw InputError({file.string(), {}, {}, ""}, "not a regular file; name a file on disk");
+  if (!S_ISREG(status.st_mode)) throw UnreadableFile(file, "not a regular file; name a file on disk", EISDIR);
   size_ = static_cast<std::size_t>(status.st_size);
   if (size_ == 0) return;
   void* data = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, descriptor.value, 0);
@@ -44,4 +42,4 @@ MappedFile::~MappedFile() {
   if (data_ != nullptr) ::munmap(data_, size_);
 }
 
-}  // namespace meshfold::data
+}  // namespace meshfold::base
