@@ -84,6 +84,14 @@ std::vector<Option> data_options() {
            "<run>/data"),
       integer("tokenizer.max_length", MEMBER(tokenizer.max_length), at_least(3), "tokens", Kind::kData, kReading,
               "longer texts are cut; special tokens count"),
+      choice("tokenizer.truncation", MEMBER(tokenizer.truncation),
+             Names<data::Truncation::Kind>(data::kTruncationNames.begin(), data::kTruncationNames.end()), Kind::kData,
+             kReading,
+             "what longer texts lose: the end of the longer segment, of the second one (data.text_pair) alone, or the "
+             "middle of each segment"),
+      optional_integer("tokenizer.head_tokens", MEMBER(tokenizer.head_tokens), at_least(1), "tokens", Kind::kData,
+                       kReading,
+                       "tokens of a cut segment that come from its start, the others from its end (head_tail)", ""),
   };
 }
 

@@ -25,6 +25,7 @@ class Validation {
     check_needed();
     check_files();
     check_texts();
+    check_truncation();
     if (fits()) {
       check_task();
       check_training();
@@ -38,6 +39,7 @@ class Validation {
 
  private:
   bool fits() const { return command_ == "cv" || command_ == "train"; }
+  bool tokenizes() const { return fits() || command_ == "predict" || command_ == "tokenize"; }
 
   /// "vader.ini:12: cv.folds is ...": the place only where somebody set the option.
   void fault(const std::string& key, const std::string& problem) {
@@ -194,6 +196,36 @@ class Validation {
       if (!columns.empty() && !columns.contains(column)) {
         fault("data.turn_columns", "names '" + column + "', of which no text is made");
       }
+    }
+  }
+
+  /// A value that nothing would use is a misunderstanding. Options of a file may be there for other commands.
+  void check_truncation() {
+    const TokenizerSection& tokenizer = config_.tokenizer;
+    if (command_ == "train-tokenizer") {
+      for (const char* key : {"tokenizer.truncation", "tokenizer.head_tokens"}) {
+        const auto origin = origins_.find(key);
+        if (origin != origins_.end() && origin->second == "--set") {
+          fault(key, "has no meaning for train-tokenizer, which reads whole texts; leave it out");
+        }
+      }
+    }
+    if (!tokenizes()) return;
+    if (tokenizer.truncation == data::Truncation::Kind::kOnlySecond && config_.data.text_pair.empty()) {
+      fault("tokenizer.truncation", "= only_second needs data.text_pair, the column of the second segment");
+    }
+    const bool has_head = tokenizer.truncation == data::Truncation::Kind::kHeadTail;
+    if (has_head && !tokenizer.head_tokens) {
+      fault("tokenizer.head_tokens",
+            "is not set, and tokenizer.truncation = head_tail needs it: the tokens to keep from the start");
+    }
+    if (!has_head && tokenizer.head_tokens) {
+      fault("tokenizer.head_tokens", "is for tokenizer.truncation = head_tail; unset it");
+    }
+    if (has_head && tokenizer.head_tokens && *tokenizer.head_tokens >= tokenizer.max_length) {
+      fault("tokenizer.head_tokens", "= " + std::to_string(*tokenizer.head_tokens) +
+                                         " leaves nothing of tokenizer.max_length = " +
+                                         std::to_string(tokenizer.max_length) + " for the tail; set it lower");
     }
   }
 

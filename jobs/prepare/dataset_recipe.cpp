@@ -21,10 +21,10 @@ std::string hex(XXH128_hash_t hash) {
   return text;
 }
 
-std::string content_hash(const TextTable& table, const data::Tokenizer& tokenizer, int max_length) {
+std::string content_hash(const TextTable& table, const data::Tokenizer& tokenizer, const data::Truncation& truncation) {
   const std::string_view bytes = table.table().bytes();
   const std::string key = hex(XXH3_128bits(bytes.data(), bytes.size())) + '\n' + table.roles() + '\n' +
-                          tokenizer.hash() + '\n' + std::to_string(max_length) + '\n' +
+                          tokenizer.hash() + '\n' + truncation.to_string() + '\n' +
                           std::string(data::kDatasetFormatVersion);
   return hex(XXH3_128bits(key.data(), key.size()));
 }
@@ -38,8 +38,8 @@ fs::path cache_directory(const RunConfig& config) {
 DatasetRecipe::DatasetRecipe(const RunConfig& config, const fs::path& path, TableRole role)
     : table(path, config, role),
       tokenizer(data::load_tokenizer(config.model.path)),
-      max_length(config.tokenizer.max_length),
-      hash(content_hash(table, *tokenizer, max_length)),
+      truncation(truncation_of(config.tokenizer)),
+      hash(content_hash(table, *tokenizer, truncation)),
       file(cache_directory(config) / (path.stem().string() + "-" + hash.substr(0, 16) + ".h5")) {}
 
 data::DatasetLayout DatasetRecipe::layout(std::uint64_t num_tokens, std::uint64_t num_id_bytes) const {
@@ -58,9 +58,11 @@ data::DatasetLayout DatasetRecipe::layout(std::uint64_t num_tokens, std::uint64_
   layout.attributes = {{"source_hash", hash},
                        {"tokenizer", tokenizer->name()},
                        {"tokenizer_hash", tokenizer->hash()},
-                       {"max_length", std::to_string(max_length)},
+                       {"max_length", std::to_string(truncation.max_length)},
                        {"column_roles", table.roles()},
                        {"class_names", nlohmann::json(table.class_names()).dump()}};
+  if (truncation.kind != data::Truncation::Kind::kLongestFirst)
+    layout.attributes["truncation"] = truncation.to_string();
   return layout;
 }
 

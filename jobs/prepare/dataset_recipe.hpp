@@ -23,7 +23,7 @@ struct DatasetRecipe {
 
   TextTable table;
   std::unique_ptr<data::Tokenizer> tokenizer;
-  int max_length;
+  data::Truncation truncation;
   std::string hash;            ///< over everything that decides what the dataset file holds
   std::filesystem::path file;  ///< in the cache
 

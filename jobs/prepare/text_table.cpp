@@ -95,7 +95,7 @@ TextTable::TextTable(const std::filesystem::path& file, const RunConfig& given, 
     : table_(open_rows(file, with_role(given, role))),
       views_(*table_, given.data),
       targets_(*table_, with_role(given, role)),
-      max_length_(static_cast<std::size_t>(given.tokenizer.max_length)) {
+      truncation_(truncation_of(given.tokenizer)) {
   const RunConfig config = with_role(given, role);
   id_ = table_->column(config.data.id);
   for (const std::string& name : config.data.features) features_.push_back(table_->column(name));
@@ -164,12 +164,21 @@ std::int16_t TextTable::fold(std::size_t row) const {
   return static_cast<std::int16_t>(value);
 }
 
+data::EncodedInput TextTable::encode(std::size_t row, const std::string& text, const std::string* pair,
+                                     const data::Tokenizer& tokenizer) const {
+  try {
+    return data::encode_input(tokenizer, text, pair, truncation_);
+  } catch (const std::length_error& error) {
+    throw data::InputError({table_->file().string(), row + 1, table_->line_of(row), {}}, error.what());
+  }
+}
+
 void TextTable::append_inputs(std::size_t row, const data::Tokenizer& tokenizer, data::DatasetPart& part) const {
   std::string second;
   if (views_.has_pairs()) second = views_.pair(row);
   for (std::uint32_t view = 0; view < views_.num_views(); ++view) {
-    const data::EncodedInput input = data::encode_input(
-        tokenizer, views_.text(row, view), views_.has_pairs() ? &second : nullptr, {.max_length = max_length_});
+    const data::EncodedInput input =
+        encode(row, views_.text(row, view), views_.has_pairs() ? &second : nullptr, tokenizer);
     part.tokens.insert(part.tokens.end(), input.ids.begin(), input.ids.end());
     part.lengths.push_back(static_cast<std::uint32_t>(input.ids.size()));
     part.pair_starts.push_back(input.pair_start);

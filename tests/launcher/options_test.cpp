@@ -28,7 +28,8 @@ jobs::RunConfig everything_changed() {
                                   "logits",        "keep",     "min",
                                   "false",         "1",        "decoder",
                                   "bpe",           "sgd",      "layers",
-                                  "gpipe",         "cuda",     "weight -> tensor"}) {
+                                  "gpipe",         "cuda",     "weight -> tensor",
+                                  "head_tail"}) {
       try {
         option.set(config, candidate);
       } catch (const std::invalid_argument&) {

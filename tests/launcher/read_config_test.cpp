@@ -135,6 +135,39 @@ TEST_F(ReadConfig, ContradictionsAreNamed) {
   EXPECT_EQ(faults_of(good()), "");
 }
 
+TEST_F(ReadConfig, TruncationHasWhatItNeedsAndNothingElse) {
+  using Sets = std::vector<std::pair<std::string, std::string>>;
+  const Sets head_tail = {{"tokenizer.truncation", "head_tail"}, {"tokenizer.max_length", "64"}};
+  const auto with_head = [&](const char* tokens) {
+    Sets sets = head_tail;
+    sets.emplace_back("tokenizer.head_tokens", tokens);
+    return sets;
+  };
+
+  expect_has(faults_of(good({{"tokenizer.truncation", "only_second"}})), "= only_second needs data.text_pair");
+  expect_has(faults_of(good(head_tail)), "tokenizer.head_tokens is not set");
+  expect_has(faults_of(good(with_head("64"))),
+             "tokenizer.head_tokens = 64 leaves nothing of tokenizer.max_length = 64");
+  expect_has(faults_of(good(with_head("0"))), "expects an integer of at least 1");
+  expect_has(faults_of(good({{"tokenizer.head_tokens", "9"}})), "is for tokenizer.truncation = head_tail");
+  expect_has(faults_of(good({{"tokenizer.truncation", "middle"}})), "one of longest_first | only_second | head_tail");
+  expect_has(
+      faults_of(line("train-tokenizer", {{"data.train", path("train.csv")}, {"tokenizer.truncation", "head_tail"}})),
+      "has no meaning for train-tokenizer");
+  EXPECT_EQ(faults_of(good({{"tokenizer.truncation", "only_second"}, {"data.text_pair", "more"}})), "");
+  const auto config = read_config(good(with_head("63")), 1);
+  EXPECT_EQ(config.tokenizer.truncation, data::Truncation::Kind::kHeadTail);
+  EXPECT_EQ(config.tokenizer.head_tokens, 63);
+}
+
+TEST_F(ReadConfig, ATokenizerIsTrainedByAConfigFileThatCutsTexts) {
+  write("a.ini", "[data]\ntrain = " + path("train.csv") + "\n[tokenizer]\ntruncation = head_tail\nhead_tokens = 8\n");
+  auto command_line = line("train-tokenizer", {});
+  command_line.config_file = path("a.ini");
+
+  EXPECT_EQ(faults_of(command_line), "");
+}
+
 TEST_F(ReadConfig, ClassificationBringsItsLoss) {
   const auto config = read_config(good({{"model.task", "classification"}}), 1);
 
