@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "data/dataset.hpp"
 #include "data/folds.hpp"
 #include "data/sentence_piece_training.hpp"
 #include "data/tokenizer.hpp"
@@ -64,8 +65,8 @@ struct DataSection {
   EmptyText empty_text = EmptyText::kError;
   std::string sample_submission;  ///< CSV whose header and ids the submission must follow
   int sample_rows = 0;            ///< of the training table, drawn by the seed; 0: all
-  std::string read = "mapped";    ///< mapped | memory
-  std::string cache;              ///< directory of tokenized datasets; default: <run>/data
+  data::Dataset::Read read = data::Dataset::Read::kMapped;
+  std::string cache;  ///< directory of tokenized datasets; default: <run>/data
 };
 
 struct TokenizerSection {

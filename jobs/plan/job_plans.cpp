@@ -6,10 +6,10 @@
 
 namespace meshfold::jobs {
 
-PlannedJobs plan_jobs(const std::string& command, const RunConfig& config, const data::Dataset& dataset,
+PlannedJobs plan_jobs(CommandName command, const RunConfig& config, const data::Dataset& dataset,
                       const std::vector<std::string>& labels, int num_ranks) {
   PlannedJobs planned;
-  if (command == "cv") {
+  if (command == CommandName::kCv) {
     planned.jobs = plan_folds(make_folds(config, dataset, labels));
     planned.groups = group_ranks(config, planned.jobs, dataset, num_ranks);
     return planned;

@@ -82,10 +82,6 @@ bool DatasetRecipe::is_cached(Console& console) const {
   return false;
 }
 
-data::Dataset::Read read_mode(const RunConfig& config) {
-  return config.data.read == "memory" ? data::Dataset::Read::kMemory : data::Dataset::Read::kMapped;
-}
-
 std::vector<std::string> class_names_of(const data::Dataset& dataset) {
   return nlohmann::json::parse(dataset.attributes().at("class_names")).get<std::vector<std::string>>();
 }

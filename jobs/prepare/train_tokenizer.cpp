@@ -61,7 +61,6 @@ std::string describe_tokens(const data::Tokenizer& tokenizer, const std::vector<
 }  // namespace
 
 ExitCode run_train_tokenizer(const RunConfig& config, RunEnvironment& environment) {
-  if (environment.mpi.size() > 1) throw ConfigError("train-tokenizer is one process; start it without mpirun");
   const auto directory = config.tokenizer.output.empty() ? fs::path(config.run.directory) / "tokenizer"
                                                          : fs::path(config.tokenizer.output);
   data::refuse_to_replace_tokenizer(directory);

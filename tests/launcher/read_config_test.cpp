@@ -5,9 +5,11 @@
 
 #include <filesystem>
 #include <fstream>
+#include <variant>
 
-#include "jobs/config/options.hpp"
+#include "jobs/config/config_draft.hpp"
 #include "jobs/error.hpp"
+#include "launcher/commands.hpp"
 
 namespace meshfold::launcher {
 namespace {
@@ -41,6 +43,9 @@ class ReadConfig : public testing::Test {
         line("cv", {{"data.train", path("train.csv")}, {"data.targets", "mean"}, {"model.path", path("model")}});
     result.sets.insert(result.sets.end(), more.begin(), more.end());
     return result;
+  }
+  static jobs::RunConfig read_config(const CommandLine& command_line, int ranks) {
+    return launcher::read_config(command_line, {std::get<Command::OnRanks>(command_line.command->run).name, ranks});
   }
   std::string faults_of(const CommandLine& command_line, int ranks = 4) const {
     try {
@@ -191,6 +196,26 @@ TEST_F(ReadConfig, ARunDirectoryContinuesWithItsOwnConfig) {
   EXPECT_EQ(read_config(line("cv", {}), 1).data.texts, views.data.texts);
 }
 
+TEST_F(ReadConfig, AKeptConfigWithWarmupStepsContinues) {
+  fs::create_directories(root_ / "run");
+  const auto first = read_config(good({{"schedule.warmup_steps", "5"}}), 1);
+  write("run/config.ini", first.ini_text);
+
+  EXPECT_EQ(read_config(line("cv", {}), 1).hash, first.hash);
+  expect_has(faults_of(good({{"schedule.warmup_steps", "5"}, {"schedule.warmup_ratio", "0.5"}})), "are both given");
+}
+
+TEST_F(ReadConfig, OnlyWhatWritesThereNeedsARunDirectory) {
+  CommandLine without = good();
+  without.run_directory.clear();
+  CommandLine selftest = line("selftest", {});
+  selftest.run_directory.clear();
+
+  expect_has(faults_of(without), "--run DIR is not given");
+  EXPECT_EQ(faults_of(selftest), "");
+  EXPECT_NO_THROW(launcher::read_config(without, {jobs::CommandName::kCv, 1}, RunDirectory::kOptional));
+}
+
 TEST_F(ReadConfig, DebugGoesBeforeTheFileAndSetBeforeDebug) {
   write("a.ini", "[training]\nepochs = 9\nbatch_size = 8\n[schedule]\nkind = table\ntable = 1,0.5,0.25\n");
   auto command_line = good({{"cv.folds", "3"}});
@@ -204,7 +229,7 @@ TEST_F(ReadConfig, DebugGoesBeforeTheFileAndSetBeforeDebug) {
   EXPECT_EQ(config.training.batch_size, 8);
   EXPECT_EQ(config.schedule.table, (std::vector<double>{1, 0.5}));
   EXPECT_EQ(config.cv.folds, 3);
-  EXPECT_EQ(from_text(to_text(config)).data.sample_rows, 100);
+  EXPECT_EQ(jobs::from_text(jobs::to_text(config)).data.sample_rows, 100);
 }
 
 TEST_F(ReadConfig, DebugLeavesTheFoldsOfAColumn) {
