@@ -43,7 +43,6 @@ class CrossValidation {
         world_(dist::make_mpi_process_group(environment.mpi.world(), "world")) {}
 
   ExitCode run() {
-    check_config();
     facts_ = machine_facts(set_threads(config_, environment_), environment_.groups);
     prepare_data();
     split();
@@ -60,23 +59,6 @@ class CrossValidation {
 
  private:
   bool speaks() const { return world_->rank() == 0; }
-
-  void check_config() const {
-    std::vector<std::string> faults;
-    if (config_.data.train.empty())
-      faults.emplace_back("data.train is not set; name the table to train on (CSV or JSON Lines)");
-    if (config_.model.path.empty()) faults.emplace_back("model.path is not set; name a Hugging Face model directory");
-    if (config_.data.targets.empty()) faults.emplace_back("data.targets is not set; name the target columns");
-    if (!config_.data.sample_submission.empty() && config_.data.test.empty()) {
-      faults.emplace_back("data.sample_submission needs data.test; name the table to predict");
-    }
-    const int most = std::min(config_.cv.folds, world_->size());
-    if (config_.cv.groups < 0 || config_.cv.groups > most) {
-      faults.push_back("cv.groups = " + std::to_string(config_.cv.groups) + " is not between 0 (auto) and " +
-                       std::to_string(most) + ", the smaller of folds and ranks");
-    }
-    if (!faults.empty()) throw ConfigError(faults);
-  }
 
   void prepare_data() {
     training_.emplace(prepare_dataset(config_, config_.data.train, TableRole::kTrain, environment_));

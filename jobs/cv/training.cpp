@@ -18,27 +18,13 @@
 #include "models/directory/load_model.hpp"
 
 namespace meshfold::jobs {
-namespace {
 
 namespace fs = std::filesystem;
-
-void check_config(const RunConfig& config, int num_ranks) {
-  std::vector<std::string> faults;
-  if (config.data.train.empty())
-    faults.emplace_back("data.train is not set; name the table to train on (CSV or JSON Lines)");
-  if (config.model.path.empty()) faults.emplace_back("model.path is not set; name a Hugging Face model directory");
-  if (config.data.targets.empty()) faults.emplace_back("data.targets is not set; name the target columns");
-  if (!faults.empty()) throw ConfigError(faults);
-  mesh_shape(config.mesh, num_ranks);
-}
-
-}  // namespace
 
 ExitCode run_training(const RunConfig& config, RunEnvironment& environment) {
   const auto world = dist::make_mpi_process_group(environment.mpi.world(), "world");
   const bool speaks = world->rank() == 0;
   const fs::path run = config.run.directory;
-  check_config(config, world->size());
   const dist::MeshShape shape = mesh_shape(config.mesh, world->size());
   auto facts = machine_facts(set_threads(config, environment), environment.groups);
 

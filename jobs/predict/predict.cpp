@@ -87,8 +87,6 @@ Predicted predict_with_directory(const RunConfig& config, const data::Dataset& d
 ExitCode run_predict(const RunConfig& given, RunEnvironment& environment) {
   auto config = given;
   const auto world = environment.mpi.world();
-  if (config.data.test.empty())
-    throw ConfigError("data.test is not set; name the table to predict (CSV or JSON Lines)");
   set_threads(config, environment);
   const dist::Mesh mesh = make_mesh(config, environment.groups, world, "predict");
 
@@ -132,9 +130,6 @@ ExitCode run_export(const RunConfig& config, RunEnvironment& environment) {
 }
 
 ExitCode run_tokenize(const RunConfig& config, RunEnvironment& environment) {
-  if (config.data.train.empty() && config.data.test.empty()) {
-    throw ConfigError("neither data.train nor data.test is set; name the tables to tokenize");
-  }
   set_threads(config, environment);
   const auto tokenize = [&](const std::string& table, TableRole role) {
     if (table.empty()) return;

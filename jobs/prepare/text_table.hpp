@@ -48,6 +48,9 @@ class TextTable {
   data::DatasetPart tokenize(std::size_t begin, std::size_t end, const data::Tokenizer& tokenizer) const;
 
  private:
+  /// `roles` and `task` as a table of this role has them.
+  TextTable(const std::filesystem::path& file, const DataSection& roles, models::Task task, const RunConfig& config,
+            TableRole role);
   void check_size() const;
   void check_ids() const;
   void scan_groups();
@@ -60,7 +63,7 @@ class TextTable {
   TextViews views_;
   TargetColumns targets_;
   data::Truncation truncation_;
-  std::size_t id_ = 0;
+  std::size_t id_;
   std::optional<std::size_t> group_, fold_;
   std::vector<std::size_t> features_;
   std::string roles_;
