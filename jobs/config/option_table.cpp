@@ -64,7 +64,7 @@ std::vector<Option> data_options() {
                        {"raw", Turns::kRaw},
                        {"first", Turns::kFirst},
                        {"last", Turns::kLast},
-                       {"all", Turns::kWithModel}},
+                       {"all", Turns::kAll}},
           Kind::kData, kReading,
           "text columns hold conversations, each a JSON list of strings and nulls: take one turn, or all, or the JSON "
           "as it is written (raw); none: they hold plain text"),
