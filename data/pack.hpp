@@ -20,7 +20,7 @@ struct PackRange {
 constexpr std::uint64_t input_cost(std::uint64_t length, std::uint64_t hidden_size) {
   return length * (6 * hidden_size + length);
 }
-/// Of all views of a sample.
+/// Cost of all views of a sample together.
 std::uint64_t sample_cost(const Dataset& dataset, std::uint32_t sample, std::uint64_t hidden_size);
 
 /// Cuts the step's samples, in order, into exactly `parts` contiguous packs: cut k is before the first sample whose

@@ -23,9 +23,8 @@ std::pair<std::size_t, std::size_t> kept_lengths(std::size_t first, std::size_t 
   if (kind != Truncation::Kind::kOnlySecond) return longest_first(first, second, room);
   if (first > room) {
     throw std::length_error("the first segment has " + std::to_string(first) + " tokens, more than the " +
-                            std::to_string(room) +
-                            " that there is room for; raise tokenizer.max_length or choose another "
-                            "tokenizer.truncation");
+                            std::to_string(room) + " that there is room for; raise tokenizer.max_length or set " +
+                            "tokenizer.truncation = longest_first");
   }
   return {first, std::min(second, room - first)};
 }
@@ -33,12 +32,20 @@ std::pair<std::size_t, std::size_t> kept_lengths(std::size_t first, std::size_t 
 void append_kept(const std::vector<std::int32_t>& tokens, std::size_t kept, const Truncation& truncation,
                  std::vector<std::int32_t>& ids) {
   const bool has_tail = truncation.kind == Truncation::Kind::kHeadTail && kept < tokens.size();
-  const auto head = has_tail ? static_cast<std::size_t>(static_cast<double>(kept) * truncation.head_share) : kept;
+  const auto head = has_tail ? std::min(kept, truncation.head_tokens) : kept;
   ids.insert(ids.end(), tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(head));
   ids.insert(ids.end(), tokens.end() - static_cast<std::ptrdiff_t>(kept - head), tokens.end());
 }
 
 }  // namespace
+
+std::string Truncation::to_string() const {
+  std::string text = std::to_string(max_length);
+  if (kind == Kind::kLongestFirst) return text;
+  text.append(" ").append(
+      std::ranges::find(kTruncationNames, kind, &decltype(kTruncationNames)::value_type::second)->first);
+  return kind == Kind::kHeadTail ? text + " " + std::to_string(head_tokens) : text;
+}
 
 EncodedInput encode_input(const Tokenizer& tokenizer, std::string_view text, const std::string* pair,
                           const Truncation& truncation) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -7,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace meshfold::data {
@@ -47,8 +49,18 @@ struct Truncation {
   };
   std::size_t max_length = 512;  ///< ids of an input, special tokens among them
   Kind kind = Kind::kLongestFirst;
-  double head_share = 0.25;  ///< kHeadTail: share of the kept tokens that come from the start, rounded down
+  std::size_t head_tokens = 0;  ///< kHeadTail: of a segment that is cut so many tokens come from its start, the others
+                                ///< that it keeps from its end
+
+  /// "128", "128 only_second", "128 head_tail 32": part of the dataset's cache key.
+  std::string to_string() const;
 };
+
+/// One spelling of each kind, as `tokenizer.truncation` has it.
+inline constexpr std::array<std::pair<const char*, Truncation::Kind>, 3> kTruncationNames = {
+    {{"longest_first", Truncation::Kind::kLongestFirst},
+     {"only_second", Truncation::Kind::kOnlySecond},
+     {"head_tail", Truncation::Kind::kHeadTail}}};
 
 /// The input of one text or of a pair, at most `max_length` ids. Throws std::invalid_argument if the special tokens
 /// alone are longer, and std::length_error if kOnlySecond leaves no room for the first segment.

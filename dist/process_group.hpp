@@ -27,9 +27,10 @@ class Work {
 
 /// A fixed, ordered set of ranks that exchange tensors. Every method is collective over the group unless it says
 /// otherwise, and every rank calls with the same shapes, dtypes and order. Tensors are dense and contiguous and are
-/// overwritten in place where they carry results. Real forms: SingleProcessGroup, MpiProcessGroup (host tensors); a
-/// CheckedProcessGroup around one of them finds calls that do not match.
-/// Throws PeerLost on a missed deadline and MpiError on a library failure.
+/// overwritten in place where they carry results. Real forms: SingleProcessGroup, MpiProcessGroup (host tensors) and
+/// NcclProcessGroup (tensors on a GPU); a CheckedProcessGroup around one of them finds calls that do not match.
+/// Throws PeerLost on a missed deadline, MpiError, NcclError or CudaError on a library's failure, and CallMismatch
+/// where calls are checked.
 class ProcessGroup {
  public:
   virtual ~ProcessGroup() = default;

@@ -53,7 +53,8 @@ std::string megabytes(std::uintmax_t bytes) { return base::format("%.1f", static
 
 }  // namespace
 
-jobs::ExitCode run_checkpoint_command(const std::vector<std::string>& words, jobs::Console& console) {
+jobs::ExitCode run_checkpoint_command(const CommandLine& line, jobs::Console& console) {
+  const std::vector<std::string>& words = line.words;
   if (words.size() != 2 || (words[0] != "list" && words[0] != "verify")) {
     throw jobs::ConfigError("usage: meshfold checkpoint list|verify DIR");
   }

@@ -1,16 +1,13 @@
 #pragma once
 
-#include <string>
-#include <vector>
-
 #include "jobs/console.hpp"
 #include "jobs/error.hpp"
+#include "launcher/command_line.hpp"
 
 namespace meshfold::launcher {
 
 /// `meshfold checkpoint list|verify DIR`, with DIR a checkpoint, a job or a run directory. list shows job, step, bytes
 /// and time; verify reads every byte and names each fault: kNoCheckpoint if there is one, or if there is no checkpoint.
-/// Rank 0 only.
-jobs::ExitCode run_checkpoint_command(const std::vector<std::string>& words, jobs::Console& console);
+jobs::ExitCode run_checkpoint_command(const CommandLine& line, jobs::Console& console);
 
 }  // namespace meshfold::launcher

@@ -7,6 +7,7 @@
 #include "base/text.hpp"
 #include "data/nearest_name.hpp"
 #include "jobs/error.hpp"
+#include "launcher/commands.hpp"
 
 namespace meshfold::launcher {
 namespace {
@@ -106,101 +107,6 @@ void take_sets(const std::vector<std::string>& sets, CommandLine& line, std::vec
 
 }  // namespace
 
-const std::vector<Command>& commands() {
-  using enum Command::Processes;
-  const std::vector<std::string> trains = {"debug", "accept-changes"};
-  static const std::vector<Command> all = {
-      {"cv", "", "train one model a fold, side by side on groups of ranks; out-of-fold and test predictions", true,
-       kRanks, trains, "cv --config examples/vader.ini --run runs/vader"},
-      {"train", "", "train one model on all ranks and all rows", true, kRanks, trains,
-       "train --config examples/train.ini --run runs/train"},
-      {"predict",
-       "",
-       "predict data.test with a finished run or a plain model directory",
-       true,
-       kRanks,
-       {},
-       "predict --config examples/predict.ini --run runs/vader"},
-      {"export",
-       "",
-       "write a trained model as a Hugging Face directory",
-       true,
-       kRanks,
-       {},
-       "export --config examples/export.ini --run runs/vader"},
-      {"tokenize",
-       "",
-       "tokenize data.train and data.test into the cache, and nothing else",
-       true,
-       kRanks,
-       {},
-       "tokenize --config examples/tokenize.ini --run runs/tokenize"},
-      {"train-tokenizer",
-       "",
-       "train a SentencePiece tokenizer on the text columns of data.train",
-       true,
-       kOneRank,
-       {},
-       "train-tokenizer --config examples/train_tokenizer.ini --run runs/tokenizer"},
-      {"selftest",
-       "",
-       "try machines, threads, network and storage for a run, and say what is wrong and what to do",
-       true,
-       kRanks,
-       {"dir", "format"},
-       "selftest --set mesh.tensor=2 --dir runs"},
-      {"plan",
-       "[cv|train]",
-       "what a run would do: mesh, parameters and their shards, memory, steps; without MPI, without starting it",
-       true,
-       kNoMpi,
-       {"ranks", "format", "debug"},
-       "plan cv --config examples/vader.ini --ranks 4"},
-      {"status",
-       "DIR",
-       "what a run is doing, what is left and how long; from any other terminal",
-       false,
-       kNoMpi,
-       {"format"},
-       "status runs/vader"},
-      {"report",
-       "DIR",
-       "write report.html anew from a run's files, also of a run that is going on; --compare: several runs",
-       false,
-       kNoMpi,
-       {"output", "compare"},
-       "report runs/vader --output vader.html"},
-      {"sbatch",
-       "COMMAND",
-       "write COMMAND with its options as a Slurm batch script into the run directory and submit it",
-       false,
-       kNoMpi,
-       {"dry-run"},
-       "sbatch cv --config examples/vader.ini --run runs/slurm --dry-run"},
-      {"checkpoint",
-       "list|verify DIR",
-       "list or verify the checkpoints below a directory",
-       false,
-       kNoMpi,
-       {},
-       "checkpoint verify runs/vader"},
-      {"options", "", "print every option as a Markdown page", false, kNoMpi, {}, "options"},
-      {"completion",
-       "bash",
-       "print a script that completes meshfold's words in bash: source <(meshfold completion bash)",
-       false,
-       kNoMpi,
-       {},
-       "completion bash"},
-  };
-  return all;
-}
-
-const Command* find_command(const std::string& name) {
-  const auto found = std::ranges::find(commands(), name, &Command::name);
-  return found == commands().end() ? nullptr : &*found;
-}
-
 CommandLine parse_command_line(int argc, const char* const* argv) {
   const po::options_description options = general_options();
   std::vector<std::string> faults;
@@ -257,21 +163,18 @@ std::string general_help() {
   text << "\n"
        << general_options()
        << "\nmeshfold <command> --help lists the command's options. An option is taken from --set, else from the file, "
-          "else "
-          "its default.\n\nExit codes: 0 done, 1 internal fault, 2 usage or config, 3 bad input file, 4 no usable "
-          "checkpoint, "
-          "5 storage,\n  6 peer lost or timed out, 7 numbers went bad, 75 stopped on request with a committed "
-          "checkpoint.\n";
+          "else its default.\n\nExit codes: 0 done, 1 internal fault, 2 usage or config, 3 bad input file, 4 no usable "
+          "checkpoint, 5 storage,\n  6 peer lost or timed out, 7 numbers went bad, 75 stopped on request with a "
+          "committed checkpoint.\n";
   return text.str();
 }
 
 std::string usage_of(const Command& command) {
-  const bool on_ranks = command.processes == Command::Processes::kRanks;
-  std::string flags = command.takes_options ? " [--config FILE] [--set section.key=value]... [--run DIR]" : "";
+  std::string flags = !command.options().is_empty() ? " [--config FILE] [--set section.key=value]... [--run DIR]" : "";
   for (const std::string& flag : command.flags) flags += " [--" + flag + (flag == "debug" ? "]" : " ...]");
   return "meshfold " + command.name + ": " + command.summary + "\n\n  meshfold " + command.name +
          (command.arguments.empty() ? "" : " " + command.arguments) + flags + "\n\nExample:\n  " +
-         (on_ranks ? "mpirun -n 4 meshfold " : "meshfold ") + command.example + "\n";
+         (command.takes_ranks() ? "mpirun -n 4 meshfold " : "meshfold ") + command.example + "\n";
 }
 
 }  // namespace meshfold::launcher

@@ -6,24 +6,7 @@
 
 namespace meshfold::launcher {
 
-/// A sub-command as the first word of the command line names it.
-struct Command {
-  /// kRanks: any number under mpirun. kOneRank: one, which is started as it is. kNoMpi: one that looks at files only.
-  enum class Processes { kRanks, kOneRank, kNoMpi };
-
-  std::string name;
-  std::string arguments;  ///< "list|verify DIR"; empty for most
-  std::string summary;
-  bool takes_options;  ///< reads a config: --config, --set, --run
-  Processes processes;
-  std::vector<std::string> flags;  ///< the options of single commands that it takes: "format"
-  std::string example;  ///< what stands behind `meshfold` or `mpirun -n 4 meshfold`; runs from the project's root
-};
-
-/// All commands, in the order in which --help lists them.
-const std::vector<Command>& commands();
-/// nullptr if there is none of that name.
-const Command* find_command(const std::string& name);
+struct Command;
 
 /// The words of one invocation, not yet looked up in the option table.
 struct CommandLine {

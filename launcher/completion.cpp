@@ -1,12 +1,14 @@
 #include "launcher/completion.hpp"
 
+#include <cstdio>
 #include <sstream>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "jobs/config/options.hpp"
-#include "launcher/command_line.hpp"
+#include "launcher/commands.hpp"
 
 namespace meshfold::launcher {
 namespace {
@@ -100,8 +102,6 @@ std::string words_of(const Command& command) {
   return words;
 }
 
-}  // namespace
-
 std::string bash_completion() {
   std::string names, all_keys;
   Entries keys, flags, first_words, values;
@@ -111,13 +111,13 @@ std::string bash_completion() {
   }
   for (const Command& command : commands()) {
     append(names, command.name);
-    std::string own_flags = command.takes_options ? "--config --set --run --help" : "--help";
+    std::string own_flags = !command.options().is_empty() ? "--config --set --run --help" : "--help";
     for (const std::string& flag : command.flags) append(own_flags, "--" + flag);
     flags.emplace_back(command.name, own_flags);
     first_words.emplace_back(command.name, words_of(command));
     std::string own_keys;
     for (const jobs::Option& option : jobs::option_table()) {
-      if (jobs::belongs_to(option, command.name)) append(own_keys, option.key);
+      if (option.commands.meets(command.options())) append(own_keys, option.key);
     }
     keys.emplace_back(command.name, own_keys);
   }
@@ -126,6 +126,14 @@ std::string bash_completion() {
          lookup("_meshfold_flags", flags, "--config --set --run --help --version") +
          lookup("_meshfold_words", first_words, "") + lookup("_meshfold_values", values, "") +
          std::string(kFunction.substr(1));
+}
+
+}  // namespace
+
+jobs::ExitCode run_completion_command(const CommandLine& line, jobs::Console&) {
+  if (line.words != std::vector<std::string>{"bash"}) throw jobs::ConfigError("usage: meshfold completion bash");
+  std::fputs(bash_completion().c_str(), stdout);
+  return jobs::ExitCode::kDone;
 }
 
 }  // namespace meshfold::launcher

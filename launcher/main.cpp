@@ -2,7 +2,9 @@
 
 #include <cstdio>
 #include <exception>
+#include <memory>
 #include <string>
+#include <variant>
 
 #include "base/duration.hpp"
 #include "dist/agreement.hpp"
@@ -13,22 +15,18 @@
 #include "dist/mpi_process_group.hpp"
 #include "dist/stop_signal.hpp"
 #include "dist/watchdog.hpp"
-#include "jobs/config/options.hpp"
+#include "jobs/config/commands.hpp"
+#include "jobs/config/config_draft.hpp"
 #include "jobs/config/run_directory.hpp"
 #include "jobs/console.hpp"
-#include "jobs/cv/cross_validation.hpp"
 #include "jobs/error.hpp"
-#include "jobs/predict/predict.hpp"
-#include "jobs/prepare/tokenize.hpp"
-#include "jobs/prepare/train_tokenizer.hpp"
 #include "jobs/process_memory.hpp"
 #include "jobs/report/run_state.hpp"
 #include "jobs/results/export_job.hpp"
 #include "jobs/run/device.hpp"
-#include "jobs/run/train_command.hpp"
 #include "jobs/run_environment.hpp"
-#include "jobs/selftest/selftest.hpp"
 #include "launcher/command_line.hpp"
+#include "launcher/commands.hpp"
 #include "launcher/farewell.hpp"
 #include "launcher/local_command.hpp"
 #include "launcher/read_config.hpp"
@@ -37,53 +35,47 @@
 namespace {
 
 using namespace meshfold;
+using jobs::CommandName;
 using jobs::ExitCode;
+using launcher::Command;
 
 constexpr auto kStartDeadline = std::chrono::minutes(2);  // until the config says run.deadline_s
 
-ExitCode run_selftest(const launcher::CommandLine& line, const jobs::RunConfig& config,
-                      jobs::RunEnvironment& environment) {
-  const auto format = line.format == "json" ? jobs::SelftestFormat::kJson : jobs::SelftestFormat::kText;
-  return jobs::run_selftest(config, {line.directory, format}, environment);
-}
-
-ExitCode run_job(const launcher::CommandLine& line, const jobs::RunConfig& config, jobs::RunEnvironment& environment) {
-  const std::string& command = line.command->name;
-  if (command == "selftest") return run_selftest(line, config, environment);
-  if (command == "cv") return jobs::run_cross_validation(config, environment);
-  if (command == "train") return jobs::run_training(config, environment);
-  if (command == "predict") return jobs::run_predict(config, environment);
-  if (command == "export") return jobs::run_export(config, environment);
-  if (command == "train-tokenizer") return jobs::run_train_tokenizer(config, environment);
-  return jobs::run_tokenize(config, environment);
+/// Local commands, help and version do not come here.
+const Command::OnRanks& command_of(const launcher::CommandLine& line, const dist::Environment& mpi) {
+  const auto& command = std::get<Command::OnRanks>(line.command->run);
+  if (command.number == Command::OnRanks::Number::kOne && mpi.size() > 1) {
+    throw jobs::ConfigError(line.command->name + " is one process; start it without mpirun");
+  }
+  return command;
 }
 
 /// Rank 0 reads the config, since only it is sure to see the files and one CPU must decide what `auto` means; the
 /// others take its text.
-jobs::RunConfig shared_config(const launcher::CommandLine& line, dist::Environment& mpi, dist::ProcessGroup& world) {
+jobs::RunConfig shared_config(const launcher::CommandLine& line, CommandName command, const dist::Environment& mpi,
+                              dist::ProcessGroup& world) {
   std::string text;
   dist::agree(world, "read the config", [&] {
-    if (mpi.rank() == 0) text = launcher::to_text(launcher::read_config(line, mpi.size()));
+    if (mpi.rank() == 0) text = jobs::to_text(launcher::read_config(line, {command, mpi.size()}));
   });
-  return launcher::from_text(world.broadcast_bytes(text, 0));
+  return jobs::from_text(world.broadcast_bytes(text, 0));
 }
 
 /// Only what trains owns a run directory; the others may write into one without changing what it is. Returns the hash
 /// by which the run's checkpoints and results are known.
-std::string open_run(const launcher::CommandLine& line, const jobs::RunConfig& config, const dist::Environment& mpi,
-                     dist::ProcessGroup& world, jobs::Console& console) {
-  const std::string& command = line.command->name;
+std::string open_run(const launcher::CommandLine& line, CommandName command, const jobs::RunConfig& config,
+                     const dist::Environment& mpi, dist::ProcessGroup& world, jobs::Console& console) {
   std::string hash = config.hash;
-  if (command == "selftest") return hash;  // leaves nothing behind
+  if (!jobs::kRecordingCommands.contains(command)) return hash;
   dist::agree(world, "open the run directory", [&] {
-    if (mpi.rank() == 0 && (command == "cv" || command == "train")) {
-      hash = jobs::open_run_directory(config.run.directory, jobs::resolved_options(config), line.accepted_changes);
+    if (mpi.rank() == 0 && jobs::kTrainingCommands.contains(command)) {
+      hash = jobs::open_run_directory(config, line.accepted_changes);
     }
   });
   dist::agree(world, "open the log", [&] {
     console.open_log(config.run.directory);
-    console.log(command + ": rank " + std::to_string(mpi.rank()) + " of " + std::to_string(mpi.size()) + " on " +
-                mpi.host_name() + ", process " + std::to_string(::getpid()));
+    console.log(line.command->name + ": rank " + std::to_string(mpi.rank()) + " of " + std::to_string(mpi.size()) +
+                " on " + mpi.host_name() + ", process " + std::to_string(::getpid()));
   });
   return world.broadcast_bytes(hash, 0);
 }
@@ -100,14 +92,14 @@ dist::HeartbeatConfig heartbeat_config(const jobs::RunConfig& config, const dist
   return heartbeat;
 }
 
-/// Of the commands that train: what `meshfold status` tells of this start. Rank 0 alone writes it.
+/// What `meshfold status` tells of this start of a training. Rank 0 alone writes it.
 class StateOfRun {
  public:
   explicit StateOfRun(const dist::Environment& mpi) : mpi_(mpi) {}
 
-  void begin(const std::string& command, const std::string& run) {
-    if (mpi_.rank() != 0 || (command != "cv" && command != "train")) return;
-    jobs::begin_run(run, command, mpi_.host_name(), mpi_.size());
+  void begin(CommandName command, const std::string& run) {
+    if (mpi_.rank() != 0 || !jobs::kTrainingCommands.contains(command)) return;
+    jobs::begin_run(run, std::string(jobs::word_of(command)), mpi_.host_name(), mpi_.size());
     run_ = run;
   }
   /// Says nothing about a disk that is full: the run has its own words for that.
@@ -125,11 +117,10 @@ class StateOfRun {
 };
 
 /// Null: on the CPU, as every command that has no mesh.
-std::unique_ptr<dist::GroupMaker> choose_groups(const launcher::CommandLine& line, const jobs::RunConfig& config,
+std::unique_ptr<dist::GroupMaker> choose_groups(CommandName command, const jobs::RunConfig& config,
                                                 dist::BuiltInGpu* gpu, const dist::Environment& mpi,
                                                 dist::ProcessGroup& world) {
-  const std::string& command = line.command->name;
-  if (command != "cv" && command != "train" && command != "predict" && command != "selftest") return nullptr;
+  if (!jobs::kMeshCommands.contains(command)) return nullptr;
   if (gpu == nullptr) return jobs::choose_device(config.run.device, nullptr, world, mpi);
   const dist::GpuLibraries libraries = gpu->libraries();
   return jobs::choose_device(config.run.device, &libraries, world, mpi);
@@ -137,11 +128,12 @@ std::unique_ptr<dist::GroupMaker> choose_groups(const launcher::CommandLine& lin
 
 ExitCode run(int argc, char** argv, dist::Environment& mpi, jobs::Console& console, StateOfRun& state) {
   const auto line = launcher::parse_command_line(argc, argv);  // every rank has the same words
+  const Command::OnRanks& command = command_of(line, mpi);
   const auto world = dist::make_mpi_process_group(mpi.world(), "world");
-  jobs::RunConfig config = shared_config(line, mpi, *world);
+  jobs::RunConfig config = shared_config(line, command.name, mpi, *world);
   mpi.set_deadline(base::milliseconds_of(config.run.deadline_s));
-  config.hash = open_run(line, config, mpi, *world, console);
-  dist::agree(*world, "note the start of the run", [&] { state.begin(line.command->name, config.run.directory); });
+  config.hash = open_run(line, command.name, config, mpi, *world, console);
+  dist::agree(*world, "note the start of the run", [&] { state.begin(command.name, config.run.directory); });
 
   dist::Watchdog watchdog(mpi.rank());
   const dist::StopSignals signals;
@@ -149,9 +141,9 @@ ExitCode run(int argc, char** argv, dist::Environment& mpi, jobs::Console& conso
   if (!heartbeat.why_off().empty()) console.log("no heartbeat between the ranks: " + heartbeat.why_off());
   const auto stop_requested = [&] { return dist::stop_signal_received() || heartbeat.stop_seen(); };
   const auto gpu = dist::built_in_gpu();
-  const auto groups = choose_groups(line, config, gpu.get(), mpi, *world);
+  const auto groups = choose_groups(command.name, config, gpu.get(), mpi, *world);
   jobs::RunEnvironment environment{mpi, watchdog, console, stop_requested, groups ? *groups : dist::host_groups()};
-  const auto code = run_job(line, config, environment);
+  const ExitCode code = command.run(line, config, environment);
   state.end(code, "");
   return code;
 }

@@ -13,23 +13,28 @@
 namespace meshfold::launcher {
 namespace {
 
+using jobs::CommandName;
+
 constexpr const char* kUsage =
     "usage: meshfold plan [cv|train] [--ranks N] [--format text|json] and that command's options";
 constexpr int kMostRanks = 1 << 20;
 
 /// Without a word: cv if an option is given that only cv reads, as cv.folds, else train.
-std::string likely_command(const CommandLine& line) {
+CommandName likely_command(const CommandLine& line) {
   const bool splits = std::ranges::any_of(given_keys(line), [](const std::string& key) {
     const jobs::Option* option = jobs::find_option(key);
-    return option != nullptr && jobs::belongs_to(*option, "cv") && !jobs::belongs_to(*option, "train");
+    return option != nullptr && option->commands.contains(CommandName::kCv) &&
+           !option->commands.contains(CommandName::kTrain);
   });
-  return splits ? "cv" : "train";
+  return splits ? CommandName::kCv : CommandName::kTrain;
 }
 
-const Command& planned_command(const CommandLine& line) {
-  const std::string name = line.words.empty() ? likely_command(line) : line.words.front();
-  if (line.words.size() > 1 || (name != "cv" && name != "train")) throw jobs::ConfigError(kUsage);
-  return *find_command(name);
+CommandName planned_command(const CommandLine& line) {
+  if (line.words.empty()) return likely_command(line);
+  for (const CommandName command : {CommandName::kCv, CommandName::kTrain}) {
+    if (line.words.size() == 1 && line.words.front() == jobs::word_of(command)) return command;
+  }
+  throw jobs::ConfigError(kUsage);
 }
 
 int given_ranks(const std::string& text) {
@@ -41,20 +46,20 @@ int given_ranks(const std::string& text) {
   return ranks;
 }
 
+/// --ranks, or the product of the mesh's axes that are given.
+int planned_ranks(const CommandLine& line, CommandName command) {
+  if (!line.ranks.empty()) return given_ranks(line.ranks);
+  const jobs::MeshSection mesh = read_config(line, {command, kMostRanks}, RunDirectory::kOptional).mesh;
+  return std::max(mesh.data, 1) * std::max(mesh.pipeline, 1) * std::max(mesh.tensor, 1);
+}
+
 }  // namespace
 
 jobs::ExitCode run_plan_command(const CommandLine& line, jobs::Console& console) {
-  CommandLine inner = line;
-  inner.command = &planned_command(line);
-  int ranks = 0;
-  if (line.ranks.empty()) {
-    const jobs::MeshSection mesh = read_config(inner, kMostRanks, RunDirectory::kOptional).mesh;
-    ranks = std::max(mesh.data, 1) * std::max(mesh.pipeline, 1) * std::max(mesh.tensor, 1);
-  } else {
-    ranks = given_ranks(line.ranks);
-  }
-  const jobs::RunConfig config = read_config(inner, ranks, RunDirectory::kOptional);
-  const jobs::RunPlan plan = jobs::plan_run(inner.command->name, config, ranks, console);
+  const CommandName command = planned_command(line);
+  const int ranks = planned_ranks(line, command);
+  const jobs::RunConfig config = read_config(line, {command, ranks}, RunDirectory::kOptional);
+  const jobs::RunPlan plan = jobs::plan_run(command, config, ranks, console);
   if (line.format == "json") {
     console.say(jobs::plan_as_json(plan));
   } else {

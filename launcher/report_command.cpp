@@ -1,11 +1,14 @@
 #include "launcher/report_command.hpp"
 
+#include <chrono>
+#include <cstdio>
 #include <filesystem>
 #include <set>
 
 #include "jobs/config/ini_file.hpp"
 #include "jobs/report/comparison.hpp"
 #include "jobs/report/html_report.hpp"
+#include "jobs/report/run_status.hpp"
 
 namespace meshfold::launcher {
 namespace {
@@ -16,8 +19,9 @@ jobs::ComparedRun read_compared(const std::string& directory) {
   jobs::ComparedRun run{directory, jobs::read_run(directory), {}};
   std::vector<std::string> faults;
   const auto file = (fs::path(directory) / "config.ini").string();
-  for (auto& entry : jobs::parse_ini(run.record.config_ini, file, faults))
-    run.options.emplace_back(entry.key, entry.value);
+  for (const jobs::Setting& setting : jobs::parse_ini(run.record.config_ini, file, faults)) {
+    run.options.emplace_back(setting.key, setting.value);
+  }
   if (!faults.empty()) throw jobs::ConfigError(faults);
   return run;
 }
@@ -32,6 +36,17 @@ void compare(const CommandLine& line, jobs::Console& console) {
 }
 
 }  // namespace
+
+jobs::ExitCode run_status_command(const CommandLine& line, jobs::Console& console) {
+  if (line.words.size() != 1) throw jobs::ConfigError("usage: meshfold status DIR [--format text|json]");
+  const jobs::RunStatus status = jobs::status_of(line.words.front(), std::chrono::system_clock::now());
+  if (line.format == "json") {
+    std::fputs((jobs::status_as_json(status) + "\n").c_str(), stdout);
+  } else {
+    jobs::print_status(status, console);
+  }
+  return jobs::ExitCode::kDone;
+}
 
 jobs::ExitCode run_report_command(const CommandLine& line, jobs::Console& console) {
   const std::set<std::string> distinct(line.words.begin(), line.words.end());

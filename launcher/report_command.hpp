@@ -6,7 +6,8 @@
 
 namespace meshfold::launcher {
 
-/// `report DIR` and `report --compare A B...`: pages made of run directories' files alone. One process.
+/// `status DIR`, `report DIR` and `report --compare A B...`: a table and pages made of run directories' files alone.
+jobs::ExitCode run_status_command(const CommandLine& line, jobs::Console& console);
 jobs::ExitCode run_report_command(const CommandLine& line, jobs::Console& console);
 
 }  // namespace meshfold::launcher

@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "base/durable_file.hpp"
+#include "launcher/commands.hpp"
 #include "launcher/read_config.hpp"
 
 namespace meshfold::launcher {
@@ -27,10 +28,11 @@ void fill(std::string& text, const std::string& name, const std::string& value) 
 
 fs::path script_of(const CommandLine& line) { return fs::path(line.run_directory) / "batch.sh"; }
 
-const Command& inner_command(const CommandLine& line) {
+/// The command to run, which mpirun starts.
+jobs::CommandName inner_command(const CommandLine& line) {
   const Command* command = line.words.empty() ? nullptr : find_command(line.words.front());
-  if (command == nullptr || command->processes != Command::Processes::kRanks) throw jobs::ConfigError(kUsage);
-  return *command;
+  if (command == nullptr || !command->takes_ranks()) throw jobs::ConfigError(kUsage);
+  return std::get<Command::OnRanks>(command->run).name;
 }
 
 std::string directives_of(const CommandLine& line) {
@@ -96,9 +98,8 @@ std::string batch_script(const CommandLine& line, const std::string& program) {
 }
 
 jobs::ExitCode run_sbatch_command(const CommandLine& line, jobs::Console& console) {
-  auto inner = line;
-  inner.command = &inner_command(line);
-  read_config(inner, kAnyRanks);  // for its faults: now rather than after hours in the queue
+  // For its faults: now rather than after hours in the queue.
+  read_config(line, {inner_command(line), kAnyRanks});
   const auto script = script_of(line);
   const auto text = batch_script(line, fs::read_symlink("/proc/self/exe").string());
   fs::create_directories(script.parent_path());

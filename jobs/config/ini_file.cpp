@@ -1,7 +1,10 @@
 #include "jobs/config/ini_file.hpp"
 
-#include <cctype>
+#include <algorithm>
+#include <fstream>
 #include <optional>
+#include <sstream>
+#include <system_error>
 
 namespace meshfold::jobs {
 namespace {
@@ -41,8 +44,8 @@ std::optional<std::string> unquoted(std::string_view text) {
 
 }  // namespace
 
-std::vector<IniEntry> parse_ini(std::string_view text, const std::string& name, std::vector<std::string>& faults) {
-  std::vector<IniEntry> entries;
+std::vector<Setting> parse_ini(std::string_view text, const std::string& name, std::vector<std::string>& faults) {
+  std::vector<Setting> entries;
   std::string section;
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
   for (std::size_t number = 1, start = 0; start < text.size(); ++number) {
@@ -83,6 +86,18 @@ std::vector<IniEntry> parse_ini(std::string_view text, const std::string& name, 
     entries.push_back({section.empty() ? key : section + "." + key, value, place});
   }
   return entries;
+}
+
+std::vector<Setting> read_ini_file(const std::filesystem::path& file, std::vector<std::string>& faults) {
+  std::error_code ignored;
+  std::ifstream in(file, std::ios::binary);
+  if (!in || std::filesystem::is_directory(file, ignored)) {
+    faults.push_back("--config " + file.string() + ": cannot be read; name an INI file");
+    return {};
+  }
+  std::ostringstream contents;
+  contents << in.rdbuf();
+  return parse_ini(contents.str(), file.string(), faults);
 }
 
 }  // namespace meshfold::jobs

@@ -1,7 +1,6 @@
 #include "jobs/config/options.hpp"
 
 #include <algorithm>
-#include <map>
 #include <sstream>
 
 #include "data/nearest_name.hpp"
@@ -67,19 +66,10 @@ std::string suggest_option(const std::string& key) {
   return nearest ? "; did you mean '" + *nearest + "'?" : "; meshfold options lists all of them";
 }
 
-bool belongs_to(const Option& option, const std::string& command) {
-  if (command == "plan") return belongs_to(option, "cv") || belongs_to(option, "train");
-  std::istringstream words(option.commands);
-  for (std::string word; words >> word;) {
-    if (word == command) return true;
-  }
-  return false;
-}
-
-std::string help_of_command(const std::string& command) {
+std::string help_of(CommandSet commands) {
   std::string text, section;
   for (const Option& option : option_table()) {
-    if (!belongs_to(option, command)) continue;
+    if (!option.commands.meets(commands)) continue;
     if (section_of(option.key) != section) {
       section = section_of(option.key);
       text += "\n[" + section + "]\n";
@@ -94,10 +84,8 @@ std::string help_of_command(const std::string& command) {
 std::string options_as_markdown() {
   std::ostringstream page;
   page << "# Options\n\nWritten by `meshfold options`. An option stands in an INI file under its section, or on the "
-          "command "
-          "line as `--set section.key=value`. A run directory refuses changed *data* and *training* options; *layout* "
-          "and "
-          "*output* options may change when a run continues.\n";
+          "command line as `--set section.key=value`. A run directory refuses changed *data* and *training* options; "
+          "*layout* and *output* options may change when a run continues.\n";
   std::string section;
   for (const Option& option : option_table()) {
     if (section_of(option.key) != section) {
@@ -107,15 +95,9 @@ std::string options_as_markdown() {
     }
     page << "| `" << option.key << "` | " << in_table(option.type)
          << (option.unit.empty() ? "" : " (" + option.unit + ")") << " | " << in_table(default_of(option)) << " | "
-         << name_of(option.kind) << " | " << option.commands << " | " << in_table(option.help) << " |\n";
+         << name_of(option.kind) << " | " << option.commands.to_string() << " | " << in_table(option.help) << " |\n";
   }
   return page.str();
-}
-
-std::vector<ResolvedOption> resolved_options(const RunConfig& config) {
-  std::vector<ResolvedOption> resolved;
-  for (const Option& option : option_table()) resolved.push_back({option.key, option.text(config), option.kind});
-  return resolved;
 }
 
 }  // namespace meshfold::jobs

@@ -5,8 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "data/dataset.hpp"
 #include "data/folds.hpp"
 #include "data/sentence_piece_training.hpp"
+#include "data/tokenizer.hpp"
 #include "data/turns.hpp"
 #include "jobs/scores/metric_kinds.hpp"
 #include "jobs/train/early_stopping.hpp"
@@ -63,16 +65,24 @@ struct DataSection {
   EmptyText empty_text = EmptyText::kError;
   std::string sample_submission;  ///< CSV whose header and ids the submission must follow
   int sample_rows = 0;            ///< of the training table, drawn by the seed; 0: all
-  std::string read = "mapped";    ///< mapped | memory
-  std::string cache;              ///< directory of tokenized datasets; default: <run>/data
+  data::Dataset::Read read = data::Dataset::Read::kMapped;
+  std::string cache;  ///< directory of tokenized datasets; default: <run>/data
 };
 
 struct TokenizerSection {
   int max_length = 128;
+  data::Truncation::Kind truncation = data::Truncation::Kind::kLongestFirst;
+  std::optional<int> head_tokens;        ///< head_tail needs it, the others have none
   data::SentencePieceTraining training;  ///< of train-tokenizer
   std::vector<std::string> columns;      ///< that train-tokenizer reads; default: the text columns
   std::string output;                    ///< directory that train-tokenizer writes; default: <run>/tokenizer
 };
+
+/// How the texts of a table are cut.
+inline data::Truncation truncation_of(const TokenizerSection& tokenizer) {
+  return {static_cast<std::size_t>(tokenizer.max_length), tokenizer.truncation,
+          static_cast<std::size_t>(tokenizer.head_tokens.value_or(0))};
+}
 
 struct ModelSection {
   std::string path;
@@ -145,7 +155,7 @@ struct LogSection {
   bool tensorboard = true;  ///< events.out.tfevents.* in each job's directory
 };
 
-/// Everything a run needs, as plain structs of defaults. jobs/config/options.cpp has the one table that names each
+/// Everything a run needs, as plain structs of defaults. jobs/config/option_table.cpp has the one table that names each
 /// member for parsing, help, the written config and suggestions.
 struct RunConfig {
   RunSection run;
@@ -169,7 +179,7 @@ struct RunConfig {
   std::string export_job;   ///< export.job: "fold-1"; default: the best fold, or `train`
   LogSection log;
 
-  std::string hash;      ///< of the data and training keys; set by the launcher, stored in checkpoints
+  std::string hash;      ///< of the data and training keys; checkpoints and results carry it
   std::string ini_text;  ///< the resolved config as written to <run>/config.ini
 };
 

@@ -4,13 +4,16 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <string_view>
 
 #include "base/checksum.hpp"
+#include "base/durable_file.hpp"
 #include "base/text.hpp"
+#include "jobs/config/options.hpp"
 #include "jobs/error.hpp"
 #include "jobs/utc_time.hpp"
 
@@ -21,10 +24,6 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 constexpr int kFormatVersion = 1;
-
-bool is_fixed(const ResolvedOption& option) {
-  return option.kind == ResolvedOption::Kind::kData || option.kind == ResolvedOption::Kind::kTraining;
-}
 
 bool needs_quotes(const std::string& value) {
   if (value.empty()) return false;
@@ -50,12 +49,20 @@ std::string new_run_id() {
   return base::format("%08x%08x", entropy(), entropy());
 }
 
-Json fixed_options(const std::vector<ResolvedOption>& options) {
+Json fixed_options(const RunConfig& config) {
   Json fixed = Json::object();
-  for (const ResolvedOption& option : options) {
-    if (is_fixed(option)) fixed[option.key] = option.value;
+  for (const Option& option : option_table()) {
+    if (option.is_fixed()) fixed[option.key] = option.text(config);
   }
   return fixed;
+}
+
+/// What a run that knew only the options `kept` was started with: the others had their defaults.
+Json completed(Json kept) {
+  for (const Option& option : option_table()) {
+    if (option.is_fixed() && !kept.contains(option.key)) kept[option.key] = option.default_text();
+  }
+  return kept;
 }
 
 std::string shown(const Json& options, const std::string& key) {
@@ -120,50 +127,51 @@ Json read_run_json(const fs::path& file) {
 
 }  // namespace
 
-std::string open_run_directory(const fs::path& run, const std::vector<ResolvedOption>& options,
-                               const std::vector<std::string>& accepted) {
+std::string open_run_directory(const RunConfig& config, const std::vector<std::string>& accepted) {
+  const fs::path run = config.run.directory;
   std::error_code error;
   fs::create_directories(run, error);
-  if (error)
+  if (error) {
     throw StorageError(run.string() + ": cannot make the run directory: " + error.message() +
                        "; check free space, quota and permissions, or take another --run directory");
+  }
   const fs::path file = run / "run.json";
-  const Json fixed = fixed_options(options);
-  Json now = {{"format", kFormatVersion}, {"id", new_run_id()}, {"config_hash", config_hash(options)}};
+  const Json fixed = fixed_options(config);
+  Json now = {{"format", kFormatVersion}, {"id", new_run_id()}, {"config_hash", config_hash(config)}};
   Json notes = Json::array();
   if (fs::exists(file)) {
     const Json before = read_run_json(file);
     now["id"] = before["id"];
     if (has_begun(run)) {
       notes = before.value("accepted_changes", Json::array());
-      for (const Json& note : accepted_changes(differences(before["options"], fixed), accepted, run))
-        notes.push_back(note);
+      const std::vector<Difference> changes = differences(completed(before["options"]), fixed);
+      for (const Json& note : accepted_changes(changes, accepted, run)) notes.push_back(note);
       now["config_hash"] = before["config_hash"];
     }
   }
   now["options"] = fixed;
   if (!notes.empty()) now["accepted_changes"] = notes;
   // config.ini first: a directory with run.json always has both.
-  base::replace_file(run / "config.ini", to_ini(options));
+  base::replace_file(run / "config.ini", to_ini(config));
   base::replace_file(file, now.dump(2) + "\n");
   return now["config_hash"].get<std::string>();
 }
 
-std::string config_hash(const std::vector<ResolvedOption>& options) {
-  const std::string text = fixed_options(options).dump(-1, ' ', false, Json::error_handler_t::replace);
-  return base::xxh3_128_hex(text);
+std::string config_hash(const RunConfig& config) {
+  return base::xxh3_128_hex(fixed_options(config).dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
-std::string to_ini(const std::vector<ResolvedOption>& options) {
+std::string to_ini(const RunConfig& config) {
   std::string text, section;
-  for (const ResolvedOption& option : options) {
+  for (const Option& option : option_table()) {
+    const std::string value = option.text(config);
     const std::size_t dot = option.key.find('.');
     if (option.key.substr(0, dot) != section) {
       section = option.key.substr(0, dot);
       text += (text.empty() ? "[" : "\n[") + section + "]\n";
     }
-    text += option.key.substr(dot + 1) + " =" + (option.value.empty() ? "" : " ") +
-            (needs_quotes(option.value) ? quoted(option.value) : option.value) + "\n";
+    text += option.key.substr(dot + 1) + " =" + (value.empty() ? "" : " ") +
+            (needs_quotes(value) ? quoted(value) : value) + "\n";
   }
   return text;
 }

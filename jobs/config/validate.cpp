@@ -17,50 +17,57 @@ namespace fs = std::filesystem;
 /// One pass over a config; each check appends its faults.
 class Validation {
  public:
-  Validation(const std::string& command, const RunConfig& config, int num_ranks, const Origins& origins,
+  Validation(const RunConfig& config, const ConfigUse& use, const SettingPlaces& places,
              std::vector<std::string>& faults)
-      : command_(command), config_(config), num_ranks_(num_ranks), origins_(origins), faults_(faults) {}
+      : config_(config), use_(use), places_(places), faults_(faults) {}
 
   void run() {
     check_needed();
     check_files();
     check_texts();
-    if (fits()) {
+    check_truncation();
+    if (trains()) {
       check_task();
       check_training();
     }
-    if (command_ == "cv") check_folds();
-    if (fits() || command_ == "predict" || command_ == "selftest") check_mesh();
+    if (is_for(CommandName::kCv)) check_folds();
+    if (kMeshCommands.contains(use_.command)) check_mesh();
     if (config_.cv.clip_min && config_.cv.clip_max && *config_.cv.clip_min > *config_.cv.clip_max) {
       fault("cv.clip_min", "is above cv.clip_max");
     }
   }
 
  private:
-  bool fits() const { return command_ == "cv" || command_ == "train"; }
+  bool is_for(CommandName command) const { return use_.command == command; }
+  bool trains() const { return kTrainingCommands.contains(use_.command); }
 
   /// "vader.ini:12: cv.folds is ...": the place only where somebody set the option.
   void fault(const std::string& key, const std::string& problem) {
-    const auto origin = origins_.find(key);
-    faults_.push_back((origin == origins_.end() ? "" : origin->second + ": ") + key + " " + problem);
+    const auto place = places_.find(key);
+    faults_.push_back((place == places_.end() ? "" : place->second + ": ") + key + " " + problem);
   }
 
   void need(const std::string& key, const std::string& value, const std::string& what) {
-    if (value.empty()) fault(key, "is not set, and " + command_ + " needs it: " + what);
+    if (!value.empty()) return;
+    fault(key, "is not set, and " + std::string(word_of(use_.command)) + " needs it: " + what);
   }
 
   void check_needed() {
     if (config_.run.directory.find('\n') != std::string::npos) faults_.push_back("--run: a line break in the name");
-    if (fits()) {
+    if (trains()) {
       need("data.train", config_.data.train, "the table to train on (CSV or JSON Lines)");
       if (config_.data.targets.empty()) need("data.targets", "", "the target columns, comma-separated");
     }
-    if (command_ == "train-tokenizer") need("data.train", config_.data.train, "the table with the texts");
-    if (command_ == "predict") need("data.test", config_.data.test, "the table to predict (CSV or JSON Lines)");
-    if (command_ == "tokenize" && config_.data.train.empty() && config_.data.test.empty()) {
+    if (is_for(CommandName::kTrainTokenizer)) need("data.train", config_.data.train, "the table with the texts");
+    if (is_for(CommandName::kPredict)) {
+      need("data.test", config_.data.test, "the table to predict (CSV or JSON Lines)");
+    }
+    if (is_for(CommandName::kTokenize) && config_.data.train.empty() && config_.data.test.empty()) {
       fault("data.train", "and data.test are not set; tokenize needs one of them");
     }
-    if (fits() || command_ == "tokenize") need("model.path", config_.model.path, "a Hugging Face model directory");
+    if (trains() || is_for(CommandName::kTokenize)) {
+      need("model.path", config_.model.path, "a Hugging Face model directory");
+    }
   }
 
   void need_file(const std::string& key, const std::string& file) {
@@ -70,10 +77,10 @@ class Validation {
   }
 
   void check_files() {
-    const bool trains_tokenizer = command_ == "train-tokenizer", reads_training = fits() || command_ == "tokenize";
-    if (reads_training || trains_tokenizer) need_file("data.train", config_.data.train);
-    if (reads_training || command_ == "predict") need_file("data.test", config_.data.test);
-    if (command_ == "cv") need_file("data.sample_submission", config_.data.sample_submission);
+    const bool trains_tokenizer = is_for(CommandName::kTrainTokenizer);
+    if (trains() || is_for(CommandName::kTokenize) || trains_tokenizer) need_file("data.train", config_.data.train);
+    if (kTableCommands.contains(use_.command)) need_file("data.test", config_.data.test);
+    if (is_for(CommandName::kCv)) need_file("data.sample_submission", config_.data.sample_submission);
     const std::string& model = config_.model.path;
     std::error_code ignored;
     // A model is often made around the tokenizer that is yet to be trained.
@@ -197,6 +204,36 @@ class Validation {
     }
   }
 
+  /// A value that nothing would use is a misunderstanding. Options of a file may be there for other commands.
+  void check_truncation() {
+    const TokenizerSection& tokenizer = config_.tokenizer;
+    if (is_for(CommandName::kTrainTokenizer)) {
+      for (const char* key : {"tokenizer.truncation", "tokenizer.head_tokens"}) {
+        const auto place = places_.find(key);
+        if (place != places_.end() && place->second == "--set") {
+          fault(key, "has no meaning for train-tokenizer, which reads whole texts; leave it out");
+        }
+      }
+    }
+    if (!kTableCommands.contains(use_.command)) return;
+    if (tokenizer.truncation == data::Truncation::Kind::kOnlySecond && config_.data.text_pair.empty()) {
+      fault("tokenizer.truncation", "= only_second needs data.text_pair, the column of the second segment");
+    }
+    const bool has_head = tokenizer.truncation == data::Truncation::Kind::kHeadTail;
+    if (has_head && !tokenizer.head_tokens) {
+      fault("tokenizer.head_tokens",
+            "is not set, and tokenizer.truncation = head_tail needs it: the tokens to keep from the start");
+    }
+    if (!has_head && tokenizer.head_tokens) {
+      fault("tokenizer.head_tokens", "is for tokenizer.truncation = head_tail; unset it");
+    }
+    if (has_head && tokenizer.head_tokens && *tokenizer.head_tokens >= tokenizer.max_length) {
+      fault("tokenizer.head_tokens", "= " + std::to_string(*tokenizer.head_tokens) +
+                                         " leaves nothing of tokenizer.max_length = " +
+                                         std::to_string(tokenizer.max_length) + " for the tail; set it lower");
+    }
+  }
+
   /// `weights` belong to `task`, one a column of data.targets; classes are only known from the table.
   void check_weights(const std::string& key, const std::vector<double>& weights, models::Task task) {
     if (weights.empty()) return;
@@ -255,7 +292,8 @@ class Validation {
   void check_schedule() {
     const auto& schedule = config_.schedule;
     const bool is_table = schedule.kind == ScheduleKind::kTable;
-    if (schedule.warmup_steps && origins_.contains("schedule.warmup_ratio")) {
+    // A kept config.ini gives every option, also the ratio with its default.
+    if (schedule.warmup_steps && schedule.warmup_ratio != ScheduleConfig{}.warmup_ratio) {
       fault("schedule.warmup_steps", "and schedule.warmup_ratio are both given; unset one of them");
     }
     if (!is_table && !schedule.table.empty()) fault("schedule.table", "needs schedule.kind = table");
@@ -286,7 +324,7 @@ class Validation {
     if (!config_.data.sample_submission.empty() && config_.data.test.empty()) {
       fault("data.sample_submission", "needs data.test, the table to predict");
     }
-    const int most = std::min(cv.folds, num_ranks_);
+    const int most = std::min(cv.folds, use_.num_ranks);
     if (cv.groups > most) {
       fault("cv.groups", "= " + std::to_string(cv.groups) + " is above " + std::to_string(most) +
                              ", the smaller of folds and ranks; 0 chooses");
@@ -304,25 +342,24 @@ class Validation {
     for (const auto& [key, size] : {std::pair{"mesh.data", mesh.data}, std::pair{"mesh.pipeline", mesh.pipeline},
                                     std::pair{"mesh.tensor", mesh.tensor}}) {
       if (size == 0 && ++autos > 1) fault(key, "= auto, but only one axis of the mesh may be auto");
-      if (size > num_ranks_) {
-        fault(key, "= " + std::to_string(size) + ", but there are " + std::to_string(num_ranks_) +
+      if (size > use_.num_ranks) {
+        fault(key, "= " + std::to_string(size) + ", but there are " + std::to_string(use_.num_ranks) +
                        " ranks; start more with mpirun -n, or set it to auto");
       }
     }
   }
 
-  const std::string& command_;
   const RunConfig& config_;
-  int num_ranks_;
-  const Origins& origins_;
+  const ConfigUse& use_;
+  const SettingPlaces& places_;
   std::vector<std::string>& faults_;
 };
 
 }  // namespace
 
-void validate(const std::string& command, const RunConfig& config, int num_ranks, const Origins& origins,
+void validate(const RunConfig& config, const ConfigUse& use, const SettingPlaces& places,
               std::vector<std::string>& faults) {
-  Validation(command, config, num_ranks, origins, faults).run();
+  Validation(config, use, places, faults).run();
 }
 
 }  // namespace meshfold::jobs

@@ -13,23 +13,6 @@
 namespace meshfold::jobs {
 namespace {
 
-void check_config(const RunConfig& config, int num_ranks) {
-  std::vector<std::string> faults;
-  if (config.data.train.empty())
-    faults.emplace_back("data.train is not set; name the table to train on (CSV or JSON Lines)");
-  if (config.model.path.empty()) faults.emplace_back("model.path is not set; name a Hugging Face model directory");
-  if (config.data.targets.empty()) faults.emplace_back("data.targets is not set; name the target columns");
-  if (!config.data.sample_submission.empty() && config.data.test.empty()) {
-    faults.emplace_back("data.sample_submission needs data.test; name the table to predict");
-  }
-  const int most = std::min(config.cv.folds, num_ranks);
-  if (config.cv.groups < 0 || config.cv.groups > most) {
-    faults.push_back("cv.groups = " + std::to_string(config.cv.groups) + " is not between 0 (auto) and " +
-                     std::to_string(most) + ", the smaller of folds and ranks");
-  }
-  if (!faults.empty()) throw ConfigError(faults);
-}
-
 /// The columns of submission.csv, on rank 0 only; the others learn by agreement that the sample can be read. Collective
 /// over the world.
 SubmissionFormat submission_format(const TrainingRun& run) {
@@ -82,7 +65,6 @@ std::string describe_groups(const TrainingRun& run) {
 }  // namespace
 
 ExitCode run_cross_validation(const RunConfig& config, RunEnvironment& environment) {
-  check_config(config, environment.mpi.size());
   TrainingRun run("cv", config, environment);
   run.prepare_training();
   run.prepare_test();

@@ -5,11 +5,11 @@
 
 namespace meshfold::jobs {
 
-PlannedJobs plan_jobs(const std::string& command, const RunConfig& config, const data::Dataset& dataset,
+PlannedJobs plan_jobs(CommandName command, const RunConfig& config, const data::Dataset& dataset,
                       const std::vector<std::string>& labels, int num_ranks) {
   PlannedJobs planned;
-  planned.jobs =
-      command == "cv" ? plan_folds(make_folds(config, dataset, labels)) : std::vector{plan_training(dataset)};
+  planned.jobs = command == CommandName::kCv ? plan_folds(make_folds(config, dataset, labels))
+                                             : std::vector{plan_training(dataset)};
   planned.groups = group_ranks(config, planned.jobs, dataset, num_ranks);
   return planned;
 }

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "data/dataset.hpp"
+#include "jobs/config/commands.hpp"
 #include "jobs/config/run_config.hpp"
 #include "jobs/plan/run_plan.hpp"
 #include "jobs/run/job.hpp"
@@ -17,8 +18,8 @@ struct PlannedJobs {
   std::vector<RankGroup> groups;
 };
 
-/// As `command` ("cv" or "train") cuts and places them. `labels`: of the head. Throws ConfigError.
-PlannedJobs plan_jobs(const std::string& command, const RunConfig& config, const data::Dataset& dataset,
+/// As `command` (kCv or kTrain) cuts and places them. `labels`: of the head. Throws ConfigError.
+PlannedJobs plan_jobs(CommandName command, const RunConfig& config, const data::Dataset& dataset,
                       const std::vector<std::string>& labels, int num_ranks);
 
 /// Number of steps and learning rates of a job.

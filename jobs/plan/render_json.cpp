@@ -54,7 +54,7 @@ Json group_of(const RunPlan& plan, const GroupPlan& group) {
 }  // namespace
 
 std::string plan_as_json(const RunPlan& plan) {
-  Json json = {{"command", plan.command},
+  Json json = {{"command", word_of(plan.command)},
                {"ranks", plan.num_ranks},
                {"model", plan.model},
                {"precision", plan.precision},

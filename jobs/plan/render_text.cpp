@@ -202,12 +202,12 @@ void print_steps(const RunPlan& plan, Console& console) {
 }  // namespace
 
 void print_plan(const RunPlan& plan, Console& console) {
-  console.table(
-      "plan of " + plan.command + " on " + std::to_string(plan.num_ranks) + (plan.num_ranks == 1 ? " rank" : " ranks"),
-      {{"model", plan.model},
-       {"precision", plan.precision},
-       {"training data", plan.data},
-       {"counted from", plan.data_source}});
+  console.table("plan of " + std::string(word_of(plan.command)) + " on " + std::to_string(plan.num_ranks) +
+                    (plan.num_ranks == 1 ? " rank" : " ranks"),
+                {{"model", plan.model},
+                 {"precision", plan.precision},
+                 {"training data", plan.data},
+                 {"counted from", plan.data_source}});
   for (const GroupPlan& group : plan.groups) print_mesh(plan, group, console);
   print_parameters(plan, console);
   print_layout(plan, console);

@@ -152,11 +152,11 @@ std::int64_t RunPlan::steps() const {
   return sum;
 }
 
-RunPlan plan_run(const std::string& command, const RunConfig& config, int num_ranks, Console& console) {
+RunPlan plan_run(CommandName command, const RunConfig& config, int num_ranks, Console& console) {
   RunPlan plan;
   plan.command = command;
   plan.num_ranks = num_ranks;
-  if (command == "train") mesh_shape(config.mesh, num_ranks);  // its ConfigError before the table is read
+  if (command == CommandName::kTrain) mesh_shape(config.mesh, num_ranks);  // its ConfigError before the table is read
   const PreparedDataset prepared = prepare_dataset_alone(config, config.data.train, TableRole::kTrain, console);
   plan.data = describe(prepared, config.data.train);
   plan.data_source = prepared.from_cache ? "the prepared dataset " + prepared.file.string()

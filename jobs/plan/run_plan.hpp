@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "dist/mesh.hpp"
+#include "jobs/config/commands.hpp"
 #include "jobs/config/run_config.hpp"
 #include "jobs/console.hpp"
 #include "jobs/plan/memory_plan.hpp"
@@ -55,7 +56,7 @@ struct GroupPlan {
 
 /// What a run would do, computed from its config, its model's config.json and its table, before any of it is done.
 struct RunPlan {
-  std::string command;  ///< cv or train
+  CommandName command = CommandName::kTrain;  ///< or kCv
   int num_ranks = 1;
   std::string model, precision, data;  ///< in words
   std::string data_source;             ///< where row and token counts come from
@@ -69,9 +70,9 @@ struct RunPlan {
   std::int64_t steps() const;  ///< of all jobs
 };
 
-/// Plans `command` ("cv" or "train") on `num_ranks` ranks, in this process alone: no MPI, no device, no weights. Of the
+/// Plans `command` (kCv or kTrain) on `num_ranks` ranks, in this process alone: no MPI, no device, no weights. Of the
 /// table it needs row lengths, so an unprepared one is tokenized for the moment (prepare_dataset_alone). Throws what
 /// the run would throw at its start, except for faults of the layout, which are part of the plan.
-RunPlan plan_run(const std::string& command, const RunConfig& config, int num_ranks, Console& console);
+RunPlan plan_run(CommandName command, const RunConfig& config, int num_ranks, Console& console);
 
 }  // namespace meshfold::jobs

@@ -79,8 +79,6 @@ Predicted predict_with_directory(const RunConfig& config, const data::Dataset& d
 ExitCode run_predict(const RunConfig& given, RunEnvironment& environment) {
   auto config = given;
   const auto world = environment.mpi.world();
-  if (config.data.test.empty())
-    throw ConfigError("data.test is not set; name the table to predict (CSV or JSON Lines)");
   set_threads(config.run.threads, environment);
   const dist::Mesh mesh = make_mesh(config, environment.groups, world, "predict");
 

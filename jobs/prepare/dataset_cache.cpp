@@ -154,7 +154,7 @@ PreparedDataset prepare_dataset(const RunConfig& config, const fs::path& table, 
   if (!prepared.from_cache) make_dataset(work);
 
   dist::agree(work.world, "open " + work.recipe->file.string(), [&] {
-    prepared.dataset = data::Dataset::open(work.recipe->file, read_mode(config));
+    prepared.dataset = data::Dataset::open(work.recipe->file, config.data.read);
     prepared.class_names = class_names_of(prepared.dataset);
   });
   prepared.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -14,10 +14,10 @@ namespace meshfold::jobs {
 /// features.
 enum class TableRole { kTrain, kTest };
 
-/// The tokenized form of a table: found in the cache by content hash (bytes, columns, tokenizer, max length, format
-/// version), or made by all ranks of the world together: each tokenizes a contiguous share of the rows, and the ranks
-/// write one HDF5 file in parallel (temporary name, sync, rename). Collective over the world. Throws data::InputError
-/// for a missing column, empty text, repeated id, a target that is no number, naming row and column.
+/// The tokenized form of a table: found in the cache by content hash (bytes, columns, tokenizer, truncation,
+/// format version), or made by all ranks of the world together: each tokenizes a contiguous share of the rows, and the
+/// ranks write one HDF5 file in parallel (temporary name, sync, rename). Collective over the world. Throws
+/// data::InputError for a missing column, empty text, repeated id, a target that is no number, naming row and column.
 struct PreparedDataset {
   data::Dataset dataset;
   std::filesystem::path file;

@@ -12,9 +12,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string content_hash(const TextTable& table, const data::Tokenizer& tokenizer, int max_length) {
+std::string content_hash(const TextTable& table, const data::Tokenizer& tokenizer, const data::Truncation& truncation) {
   const std::string key = base::xxh3_128_hex(table.table().bytes()) + '\n' + table.roles() + '\n' + tokenizer.hash() +
-                          '\n' + std::to_string(max_length) + '\n' + std::string(data::kDatasetFormatVersion);
+                          '\n' + truncation.to_string() + '\n' + std::string(data::kDatasetFormatVersion);
   return base::xxh3_128_hex(key);
 }
 
@@ -27,8 +27,8 @@ fs::path cache_directory(const RunConfig& config) {
 DatasetRecipe::DatasetRecipe(const RunConfig& config, const fs::path& path, TableRole role)
     : table(path, config, role),
       tokenizer(data::load_tokenizer(config.model.path)),
-      max_length(config.tokenizer.max_length),
-      hash(content_hash(table, *tokenizer, max_length)),
+      truncation(truncation_of(config.tokenizer)),
+      hash(content_hash(table, *tokenizer, truncation)),
       file(cache_directory(config) / (path.stem().string() + "-" + hash.substr(0, 16) + ".h5")) {}
 
 data::DatasetLayout DatasetRecipe::layout(std::uint64_t num_tokens, std::uint64_t num_id_bytes) const {
@@ -47,9 +47,11 @@ data::DatasetLayout DatasetRecipe::layout(std::uint64_t num_tokens, std::uint64_
   layout.attributes = {{"source_hash", hash},
                        {"tokenizer", tokenizer->name()},
                        {"tokenizer_hash", tokenizer->hash()},
-                       {"max_length", std::to_string(max_length)},
+                       {"max_length", std::to_string(truncation.max_length)},
                        {"column_roles", table.roles()},
                        {"class_names", nlohmann::json(table.class_names()).dump()}};
+  if (truncation.kind != data::Truncation::Kind::kLongestFirst)
+    layout.attributes["truncation"] = truncation.to_string();
   return layout;
 }
 
@@ -67,10 +69,6 @@ bool DatasetRecipe::is_cached(Console& console) const {
   }
   console.warn("the cached dataset cannot be used and is made again: " + problem);
   return false;
-}
-
-data::Dataset::Read read_mode(const RunConfig& config) {
-  return config.data.read == "memory" ? data::Dataset::Read::kMemory : data::Dataset::Read::kMapped;
 }
 
 std::vector<std::string> class_names_of(const data::Dataset& dataset) {

@@ -23,18 +23,17 @@ struct DatasetRecipe {
 
   TextTable table;
   std::unique_ptr<data::Tokenizer> tokenizer;
-  int max_length;
+  data::Truncation truncation;
   std::string hash;            ///< over everything that decides what the dataset file holds
   std::filesystem::path file;  ///< in the cache
 
-  /// Of the whole file; after table.scan().
+  /// Sizes and attributes of the whole file; after table.scan().
   data::DatasetLayout layout(std::uint64_t num_tokens, std::uint64_t num_id_bytes) const;
   /// Whether the cache has the file, whole; a damaged one is told about, as made again.
   bool is_cached(Console& console) const;
 };
 
-data::Dataset::Read read_mode(const RunConfig& config);
-/// Of a classification: in the order of targets and outputs.
+/// The classes of a classification, in the order of targets and outputs.
 std::vector<std::string> class_names_of(const data::Dataset& dataset);
 
 }  // namespace meshfold::jobs

@@ -62,7 +62,7 @@ PreparedDataset prepare_dataset_alone(const RunConfig& config, const fs::path& t
   prepared.from_cache = recipe.is_cached(console);
   if (prepared.from_cache) {
     prepared.file = recipe.file;
-    prepared.dataset = data::Dataset::open(recipe.file, read_mode(config));
+    prepared.dataset = data::Dataset::open(recipe.file, config.data.read);
   } else {
     const TemporaryDirectory directory;
     const fs::path file = directory.path() / recipe.file.filename();

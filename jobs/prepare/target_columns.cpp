@@ -19,11 +19,11 @@ float read_float(const data::Table& table, std::size_t row, std::size_t column) 
   return value;
 }
 
-TargetColumns::TargetColumns(const data::Table& table, const RunConfig& config)
-    : table_(table), task_(config.model.task), class_names_(config.data.classes) {
-  for (const std::string& name : config.data.targets) columns_.push_back(table_.column(name));
+TargetColumns::TargetColumns(const data::Table& table, const DataSection& roles, models::Task task)
+    : table_(table), task_(task), class_names_(roles.classes) {
+  for (const std::string& name : roles.targets) columns_.push_back(table_.column(name));
   if (task_ != models::Task::kClassification || has_class_column()) return;
-  if (class_names_.empty()) class_names_ = config.data.targets;
+  if (class_names_.empty()) class_names_ = roles.targets;
   if (class_names_.size() != columns_.size()) {
     throw ConfigError("data.classes names " + std::to_string(class_names_.size()) + " classes for " +
                       std::to_string(columns_.size()) + " columns of data.targets; give one name a column, or none");

@@ -21,7 +21,7 @@ class TargetColumns {
 
   /// InputError for a column that is missing, ConfigError if the config's classes do not fit its targets. `table` must
   /// outlive this.
-  TargetColumns(const data::Table& table, const RunConfig& config);
+  TargetColumns(const data::Table& table, const DataSection& roles, models::Task task);
 
   /// Reads the class column of all rows: names that data.classes lists, in its order; else all names that occur, sorted
   /// by bytes.

@@ -14,17 +14,21 @@
 namespace meshfold::jobs {
 namespace {
 
-/// What a table of this role has: a test table has no targets, and with them no task.
-RunConfig with_role(RunConfig config, TableRole role) {
+/// What a table of this role has: a test table has no targets.
+DataSection with_role(DataSection data, TableRole role) {
   if (role == TableRole::kTest) {
-    config.data.targets.clear();
-    config.data.classes.clear();
-    config.data.group.clear();
-    config.data.fold.clear();
-    config.data.sample_rows = 0;
-    config.model.task = models::Task::kRegression;
+    data.targets.clear();
+    data.classes.clear();
+    data.group.clear();
+    data.fold.clear();
+    data.sample_rows = 0;
   }
-  return config;
+  return data;
+}
+
+/// Without targets there is no task; the values of a regression need nothing.
+models::Task with_role(models::Task task, TableRole role) {
+  return role == TableRole::kTest ? models::Task::kRegression : task;
 }
 
 const char* name_of(data::Turns turns) {
@@ -43,8 +47,7 @@ const char* name_of(data::Turns turns) {
   return "";
 }
 
-std::string roles_in_json(const RunConfig& config, TableRole role) {
-  const DataSection& roles = config.data;
+std::string roles_in_json(const DataSection& roles, models::Task task, std::uint32_t seed, TableRole role) {
   nlohmann::ordered_json json;
   json["id"] = roles.id;
   json["text"] = roles.texts.empty() ? std::vector<std::string>{roles.text} : roles.texts;
@@ -58,40 +61,43 @@ std::string roles_in_json(const RunConfig& config, TableRole role) {
   json["classes"] = roles.classes;
   json["group"] = roles.group;
   json["fold"] = roles.fold;
-  json["task"] = role == TableRole::kTest ? "none" : name_of(config.model.task);
+  json["task"] = role == TableRole::kTest ? "none" : name_of(task);
   json["empty_text"] = roles.empty_text == EmptyText::kKeep ? "keep" : "error";
-  if (roles.sample_rows > 0) json["sample"] = {roles.sample_rows, config.run.seed};
+  if (roles.sample_rows > 0) json["sample"] = {roles.sample_rows, seed};
   return json.dump();
 }
 
 /// The table, or the sample of it that data.sample_rows asks for. Every class and every fold keeps a row: fewer of them
 /// would be another problem.
-std::unique_ptr<const data::Table> open_rows(const std::filesystem::path& file, const RunConfig& config) {
+std::unique_ptr<const data::Table> open_rows(const std::filesystem::path& file, const DataSection& roles,
+                                             models::Task task, std::uint32_t seed) {
   auto table = data::open_table(file);
-  if (config.data.sample_rows == 0) return table;
+  if (roles.sample_rows == 0) return table;
   std::vector<std::size_t> covered;
-  if (config.model.task == models::Task::kClassification && config.data.targets.size() == 1) {
-    covered.push_back(table->column(config.data.targets.front()));
+  if (task == models::Task::kClassification && roles.targets.size() == 1) {
+    covered.push_back(table->column(roles.targets.front()));
   }
-  if (!config.data.fold.empty()) covered.push_back(table->column(config.data.fold));
-  return data::sample_rows(std::move(table), static_cast<std::size_t>(config.data.sample_rows), config.run.seed,
-                           covered);
+  if (!roles.fold.empty()) covered.push_back(table->column(roles.fold));
+  return data::sample_rows(std::move(table), static_cast<std::size_t>(roles.sample_rows), seed, covered);
 }
 
 }  // namespace
 
-TextTable::TextTable(const std::filesystem::path& file, const RunConfig& given, TableRole role)
-    : table_(open_rows(file, with_role(given, role))),
-      views_(*table_, given.data),
-      targets_(*table_, with_role(given, role)),
-      max_length_(static_cast<std::size_t>(given.tokenizer.max_length)) {
-  const RunConfig config = with_role(given, role);
-  id_ = table_->column(config.data.id);
-  for (const std::string& name : config.data.features) features_.push_back(table_->column(name));
-  if (!config.data.group.empty()) group_ = table_->column(config.data.group);
-  if (!config.data.fold.empty()) fold_ = table_->column(config.data.fold);
+TextTable::TextTable(const std::filesystem::path& file, const RunConfig& config, TableRole role)
+    : TextTable(file, with_role(config.data, role), with_role(config.model.task, role), config, role) {}
+
+TextTable::TextTable(const std::filesystem::path& file, const DataSection& roles, models::Task task,
+                     const RunConfig& config, TableRole role)
+    : table_(open_rows(file, roles, task, config.run.seed)),
+      views_(*table_, roles),
+      targets_(*table_, roles, task),
+      truncation_(truncation_of(config.tokenizer)),
+      id_(table_->column(roles.id)) {
+  for (const std::string& name : roles.features) features_.push_back(table_->column(name));
+  if (!roles.group.empty()) group_ = table_->column(roles.group);
+  if (!roles.fold.empty()) fold_ = table_->column(roles.fold);
   check_size();
-  roles_ = roles_in_json(config, role);
+  roles_ = roles_in_json(roles, task, config.run.seed, role);
 }
 
 void TextTable::check_size() const {
@@ -153,12 +159,21 @@ std::int16_t TextTable::fold(std::size_t row) const {
   return static_cast<std::int16_t>(value);
 }
 
+data::EncodedInput TextTable::encode(std::size_t row, const std::string& text, const std::string* pair,
+                                     const data::Tokenizer& tokenizer) const {
+  try {
+    return data::encode_input(tokenizer, text, pair, truncation_);
+  } catch (const std::length_error& error) {
+    throw data::InputError({table_->file().string(), row + 1, table_->line_of(row), {}}, error.what());
+  }
+}
+
 void TextTable::append_inputs(std::size_t row, const data::Tokenizer& tokenizer, data::DatasetPart& part) const {
   std::string second;
   if (views_.has_pairs()) second = views_.pair(row);
   for (std::uint32_t view = 0; view < views_.num_views(); ++view) {
-    const data::EncodedInput input = data::encode_input(
-        tokenizer, views_.text(row, view), views_.has_pairs() ? &second : nullptr, {.max_length = max_length_});
+    const data::EncodedInput input =
+        encode(row, views_.text(row, view), views_.has_pairs() ? &second : nullptr, tokenizer);
     part.tokens.insert(part.tokens.end(), input.ids.begin(), input.ids.end());
     part.lengths.push_back(static_cast<std::uint32_t>(input.ids.size()));
     part.pair_starts.push_back(input.pair_start);

@@ -42,22 +42,28 @@ class TextTable {
   /// Bytes of text of every row, by which the work is shared out.
   std::vector<std::uint64_t> text_bytes() const;
 
-  /// Rows [begin, end), tokenized and checked: InputError for empty text, malformed turns, and a target, feature or
-  /// fold that is none. Only after scan(). The offsets of the part are left at 0, except first_sample.
+  /// Rows [begin, end), tokenized and checked: InputError for empty text, malformed turns, a first segment that may
+  /// not be cut and is too long, and a target, feature or fold that is none. Only after scan(). The offsets of the part
+  /// are left at 0, except first_sample.
   data::DatasetPart tokenize(std::size_t begin, std::size_t end, const data::Tokenizer& tokenizer) const;
 
  private:
+  /// `roles` and `task` as a table of this role has them.
+  TextTable(const std::filesystem::path& file, const DataSection& roles, models::Task task, const RunConfig& config,
+            TableRole role);
   void check_size() const;
   void check_ids() const;
   void scan_groups();
   std::int16_t fold(std::size_t row) const;
+  data::EncodedInput encode(std::size_t row, const std::string& text, const std::string* pair,
+                            const data::Tokenizer& tokenizer) const;
   void append_inputs(std::size_t row, const data::Tokenizer& tokenizer, data::DatasetPart& part) const;
 
   std::unique_ptr<const data::Table> table_;
   TextViews views_;
   TargetColumns targets_;
-  std::size_t max_length_;
-  std::size_t id_ = 0;
+  data::Truncation truncation_;
+  std::size_t id_;
   std::optional<std::size_t> group_, fold_;
   std::vector<std::size_t> features_;
   std::string roles_;

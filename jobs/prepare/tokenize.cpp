@@ -6,9 +6,6 @@
 namespace meshfold::jobs {
 
 ExitCode run_tokenize(const RunConfig& config, RunEnvironment& environment) {
-  if (config.data.train.empty() && config.data.test.empty()) {
-    throw ConfigError("neither data.train nor data.test is set; name the tables to tokenize");
-  }
   set_threads(config.run.threads, environment);
   const auto tokenize = [&](const std::string& table, TableRole role) {
     if (table.empty()) return;

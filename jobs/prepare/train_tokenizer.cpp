@@ -14,25 +14,25 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::vector<std::string> text_columns(const RunConfig& config) {
-  if (!config.tokenizer.columns.empty()) return config.tokenizer.columns;
-  std::vector<std::string> columns{config.data.text};
-  if (!config.data.text_pair.empty()) columns.push_back(config.data.text_pair);
+std::vector<std::string> text_columns(const TokenizerSection& tokenizer, const DataSection& data) {
+  if (!tokenizer.columns.empty()) return tokenizer.columns;
+  std::vector<std::string> columns{data.text};
+  if (!data.text_pair.empty()) columns.push_back(data.text_pair);
   return columns;
 }
 
 /// The texts of the columns, column by column; empty ones teach nothing.
-std::vector<std::string> read_texts(const RunConfig& config) {
-  const auto table = data::open_table(config.data.train);
+std::vector<std::string> read_texts(const std::string& file, const std::vector<std::string>& columns) {
+  const auto table = data::open_table(file);
   std::vector<std::string> texts;
-  for (const std::string& name : text_columns(config)) {
+  for (const std::string& name : columns) {
     const std::size_t column = table->column(name);
     for (std::size_t row = 0; row < table->num_rows(); ++row) {
       std::string text = table->cell(row, column);
       if (!text.empty()) texts.push_back(std::move(text));
     }
   }
-  if (texts.empty()) throw data::InputError({config.data.train, {}, {}, {}}, "the text columns hold no text");
+  if (texts.empty()) throw data::InputError({file, {}, {}, {}}, "the text columns hold no text");
   return texts;
 }
 
@@ -59,11 +59,10 @@ std::string describe_tokens(const data::Tokenizer& tokenizer, const std::vector<
 }  // namespace
 
 ExitCode run_train_tokenizer(const RunConfig& config, RunEnvironment& environment) {
-  if (environment.mpi.size() > 1) throw ConfigError("train-tokenizer is one process; start it without mpirun");
   const auto directory = config.tokenizer.output.empty() ? fs::path(config.run.directory) / "tokenizer"
                                                          : fs::path(config.tokenizer.output);
   data::refuse_to_replace_tokenizer(directory);
-  const std::vector<std::string> texts = read_texts(config);
+  const std::vector<std::string> texts = read_texts(config.data.train, text_columns(config.tokenizer, config.data));
   environment.console.say("training a tokenizer on " + std::to_string(texts.size()) + " texts of " + config.data.train);
   const std::string model = train(texts, config.tokenizer.training);
   data::write_tokenizer_directory(directory, model, config.tokenizer.training.family);

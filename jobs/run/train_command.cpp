@@ -17,16 +17,6 @@
 namespace meshfold::jobs {
 namespace {
 
-void check_config(const RunConfig& config, int num_ranks) {
-  std::vector<std::string> faults;
-  if (config.data.train.empty())
-    faults.emplace_back("data.train is not set; name the table to train on (CSV or JSON Lines)");
-  if (config.model.path.empty()) faults.emplace_back("model.path is not set; name a Hugging Face model directory");
-  if (config.data.targets.empty()) faults.emplace_back("data.targets is not set; name the target columns");
-  if (!faults.empty()) throw ConfigError(faults);
-  mesh_shape(config.mesh, num_ranks);
-}
-
 /// Exports the model, writes validation.csv (if there are validation rows) and the report. Rank 0 alone.
 void close_training(const TrainingRun& run, const JobResult& result) {
   const auto& config = run.config();
@@ -60,7 +50,6 @@ JobPlan plan_training(const data::Dataset& dataset) {
 }
 
 ExitCode run_training(const RunConfig& config, RunEnvironment& environment) {
-  check_config(config, environment.mpi.size());
   TrainingRun run("train", config, environment);
   run.prepare_training();
   run.place({plan_training(run.training())}, /*folds_hash=*/"");

@@ -11,7 +11,7 @@ namespace meshfold::models {
 
 class ConfigJson;
 
-/// Of the tensors of our own poolers (poolers.hpp).
+/// Prefix of the tensors of our own poolers (poolers.hpp).
 inline constexpr std::string_view kPoolingPrefix = "pooling.";
 
 /// What the program must know of one kind of Hugging Face model, besides how it computes.
@@ -20,8 +20,7 @@ struct Architecture {
   std::string prefix;                            ///< of the backbone's tensors inside a sequence classifier: "bert."
   std::string backbone_class, classifier_class;  ///< transformers' classes
   std::string pooler;                            ///< of the classifier's pooling layer: "bert.pooler.dense"
-  /// Keys of config.json: dropout before the classifier.
-  std::string classifier_dropout_key;
+  std::string classifier_dropout_key;            ///< of config.json: dropout before the classifier
   /// Prefixes of tensors that stand beside the backbone, which has none of its own in some files.
   std::vector<std::string> beside_backbone;
   /// Prefixes of full names that a file may hold and the model does not use: pre-training heads, buffers.

@@ -34,8 +34,8 @@ class ModelOutline {
 
   /// The model, or a rank's part of it, on `layout.device` and without values. Throws LayoutError.
   std::unique_ptr<Model> make(const ModelLayout& layout) const;
-  /// The rules in force on a tensor axis of `ranks`, what they match in the whole model, and every fault: those of the
-  /// map (LayoutMap::inspect), else the pieces that do not fit together.
+  /// The rules in force on the tensor axis of `layout`, what they match in the whole model, and every fault: those of
+  /// the map (LayoutMap::inspect), else the pieces that do not fit together.
   LayoutFindings inspect_layout(const ModelLayout& layout) const;
 
  private:

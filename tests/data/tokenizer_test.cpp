@@ -105,12 +105,19 @@ std::string shown(const EncodedInput& input) {
 
 TEST(EncodeInput, HeadTailKeepsBothEndsOfWhatIsTooLong) {
   const LetterTokenizer letters;
-  const Truncation truncation{.max_length = 10, .kind = Truncation::Kind::kHeadTail, .head_share = 0.25};
+  const Truncation truncation{.max_length = 10, .kind = Truncation::Kind::kHeadTail, .head_tokens = 2};
   const std::string pair = "uvwxyz";
 
   EXPECT_EQ(shown(encode_input(letters, "abcdefghijklmnop", nullptr, truncation)), "1abklmnop3");
   EXPECT_EQ(shown(encode_input(letters, "abcdefgh", nullptr, truncation)), "1abcdefgh3");
-  EXPECT_EQ(shown(encode_input(letters, "abcdefgh", &pair, truncation)), "1afgh2xyz3");
+  EXPECT_EQ(shown(encode_input(letters, "abcdefgh", &pair, truncation)), "1abgh2uvz3");
+}
+
+TEST(EncodeInput, HeadTailKeepsOnlyTheStartOfASegmentThatHasRoomForNoMore) {
+  const LetterTokenizer letters;
+  const Truncation truncation{.max_length = 10, .kind = Truncation::Kind::kHeadTail, .head_tokens = 9};
+
+  EXPECT_EQ(shown(encode_input(letters, "abcdefghijklmnop", nullptr, truncation)), "1abcdefgh3");
 }
 
 TEST(EncodeInput, OnlySecondLeavesTheFirstSegmentWhole) {

@@ -2,6 +2,7 @@
 
 import unittest
 
+import h5py
 import numpy
 import torch
 import transformers
@@ -9,7 +10,7 @@ from safetensors.torch import load_file
 from sklearn.metrics import accuracy_score, log_loss
 
 import harness
-from harness import TARGETS, json_lines, read_csv, run
+from harness import TARGETS, json_lines, read_csv, run, write_csv
 
 
 class Commands(harness.EndToEnd):
@@ -90,6 +91,46 @@ class Commands(harness.EndToEnd):
         self.assertEqual(len(files), 1)
         self.assert_done(run(2, "cv", *self.settings(self.scratch / "after", data__cache=cache, training__epochs=1)))
         self.assertEqual(files, {path: path.stat().st_mtime_ns for path in cache.glob("*.h5")})
+
+    def test_cuts_pairs_as_the_option_says(self):
+        """Against transformers' own ids: its two ways to cut a pair, and both ends of what it keeps of each segment."""
+        rows = read_csv(self.tables / "train.csv")
+        pairs = [(rows[2 * i]["text"], rows[2 * i + 1]["text"]) for i in range(60)]
+        length, head = 24, 5
+        tokenizer = transformers.BertTokenizerFast.from_pretrained(self.model)
+        whole = [[tokenizer(text, add_special_tokens=False)["input_ids"] for text in pair] for pair in pairs]
+        possible = [i for i, (first, _) in enumerate(whole) if len(first) <= length - 3]  # what only_second does not refuse
+        self.assertGreater(sum(len(first) + len(second) > length - 3 for first, second in (whole[i] for i in possible)), 20)
+        table = self.scratch / "pairs.csv"
+        write_csv(table, [{"id": i, "text": pairs[i][0], "other": pairs[i][1]} for i in possible])
+
+        def ids(name, **options):
+            cache = self.scratch / f"pairs-{name}"
+            self.assert_done(run(2, "tokenize", "--run", self.scratch / "pairs-run", "--set", f"model.path={self.model}", "--set", f"data.test={table}", "--set",
+                                 "data.text_pair=other", "--set", f"tokenizer.max_length={length}", "--set", f"data.cache={cache}",
+                                 *(word for key, value in options.items() for word in ("--set", f"tokenizer.{key}={value}"))))
+            with h5py.File(next(cache.glob("*.h5"))) as file:
+                bounds = file["offsets"][:]
+                return [file["tokens"][begin:end].tolist() for begin, end in zip(bounds, bounds[1:])]
+
+        def by_transformers(truncation):
+            return [tokenizer(*pairs[i], truncation=truncation, max_length=length)["input_ids"] for i in possible]
+
+        def both_ends(i):
+            kept = tokenizer(*pairs[i], truncation="longest_first", max_length=length)
+            result = [tokenizer.cls_token_id]
+            for segment, tokens in enumerate(whole[i]):
+                count = kept.sequence_ids().count(segment)
+                front = min(head, count) if count < len(tokens) else count
+                result += tokens[:front] + tokens[len(tokens) - (count - front):] + [tokenizer.sep_token_id]
+            return result
+
+        default = ids("default")
+        self.assertEqual(default, by_transformers("longest_first"))
+        self.assertEqual(ids("only_second", truncation="only_second"), by_transformers("only_second"))
+        self.assertEqual(ids("head_tail", truncation="head_tail", head_tokens=head), [both_ends(i) for i in possible])
+        self.assertNotEqual(by_transformers("only_second"), default)
+        self.assertNotEqual([both_ends(i) for i in possible], default)
 
     def test_trains_a_tokenizer_that_a_second_run_gives_again_and_never_replaces(self):
         def train(directory, ranks=1, **changes):

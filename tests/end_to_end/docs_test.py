@@ -1,5 +1,6 @@
 """What the documentation says is tried: every shell command of README.md and docs/*.md is run in a directory with small
-stand-ins for the reader's files, and every error message that docs/faq.md explains is one that the sources can print.
+stand-ins for the reader's files, every option that a page names is in the option table, and every error message that
+docs/faq.md explains is one that the sources can print.
 
 Shell commands stand in ```sh blocks. The blocks of a page run in order in one directory, as a reader would type them."""
 
@@ -48,6 +49,10 @@ runs = [name for name, tags in events.Runs().items() if "train/loss" in tags["sc
 assert len(runs) > 1, events.Runs()
 END''',
 }
+# Words with a dot between back quotes that are no options: files, by what their names end with, and names of others or of tests and tensors.
+FILE_ENDINGS = ("bin", "csv", "html", "ini", "json", "jsonl", "model", "pkl", "safetensors", "txt")
+OTHER_DOTTED = {"section.key", "scipy.stats", "torch.save", "end_to_end.essay", "end_to_end.several_texts", "memory.total", "classifier.weight", "classifier.bias",
+                "pooling.layer_weights"}
 
 
 def shell_blocks(page):
@@ -66,6 +71,13 @@ def commands(block):
             here = re.search(r"<<'(\w+)'$", line)
             end = here.group(1) if here else None
     return found
+
+
+def options_named(text):
+    """Every `section.key` between back quotes, alone or in a longer piece of text or code; shell blocks are run instead."""
+    prose = re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
+    words = [word for span in re.findall(r"`([^`\n]+)`", prose) for word in re.findall(r"(?<![\w./<>*-])[a-z]\w*\.\w+(?![\w./(*-])", span)]
+    return [word for word in words if word.partition(".")[2] not in FILE_ENDINGS and word not in OTHER_DOTTED]
 
 
 def without_comment(command):
@@ -145,6 +157,17 @@ class Docs(harness.EndToEnd):
         for page in PAGES:
             for name in re.findall(r"`(?:build/release/)?meshfold ([a-z-]+)[ `]", page.read_text(encoding="utf-8")):
                 self.assertIn(name, known | {"--help", "--version"}, f"{page.name} names `meshfold {name}`")
+
+    def test_options_that_are_named_exist(self):
+        table = subprocess.run([BINARY, "options"], env=harness.environment(), capture_output=True, text=True, check=True).stdout
+        known = set(re.findall(r"^\| `(\S+)` \|", table, re.M))
+        self.assertIn("training.epochs", known)
+        self.assertEqual(options_named("`--set training.epoch=3`, `config.json` and `data.tran = a.csv`"), ["training.epoch", "data.tran"])
+        named = {page.name: options_named(page.read_text(encoding="utf-8")) for page in PAGES}
+        self.assertGreater(sum(map(len, named.values())), 200)
+        for page, keys in named.items():
+            for key in keys:
+                self.assertIn(key, known, f"{page} names an option that is not in the table")
 
     def test_messages_of_the_faq_are_in_the_sources(self):
         texts = source_texts()

@@ -38,7 +38,7 @@ RunConfig real_config() {
   return config;
 }
 
-RunPlan plan_of(const RunConfig& config, int ranks, const std::string& command = "train") {
+RunPlan plan_of(const RunConfig& config, int ranks, CommandName command = CommandName::kTrain) {
   std::FILE* const nowhere = std::fopen("/dev/null", "w");
   RunPlan plan;
   {
@@ -131,7 +131,7 @@ TEST(Plan, CountsStepsAndRatesOfEveryFoldAndPlacesTheFolds) {
   config.schedule.warmup_steps = 5;
   config.optimizer.learning_rate = 1e-3;
 
-  const RunPlan plan = plan_of(config, 4, "cv");
+  const RunPlan plan = plan_of(config, 4, CommandName::kCv);
 
   ASSERT_EQ(plan.jobs.size(), 3U);
   std::int64_t steps = 0;
@@ -205,7 +205,7 @@ TEST(Plan, RefusesWhatTheRunWouldRefuse) {
   parts.training.parts = 3;
 
   EXPECT_THROW(plan_of(uneven, 3), ConfigError);
-  EXPECT_THROW(plan_of(uneven, 3, "cv"), ConfigError);
+  EXPECT_THROW(plan_of(uneven, 3, CommandName::kCv), ConfigError);
   EXPECT_THROW(plan_of(stages, 2), models::LayoutError);
   EXPECT_THROW(plan_of(parts, 2), ConfigError);
 }

@@ -211,6 +211,50 @@ TEST_F(Prepare, MakesAnotherFileWhenAnythingThatMattersChanges) {
   EXPECT_EQ(longer.dataset.num_samples(), 13u);
 }
 
+/// The hash that the program had given such a table before there was a choice of truncation: caches stay valid.
+TEST_F(Prepare, KnowsADatasetOfTheDefaultTruncationByTheHashThatItAlwaysHad) {
+  EXPECT_EQ(prepare(write_table(small_table())).dataset.source_hash(), "b160b6564079fb578acefde609741227");
+}
+
+TEST_F(Prepare, MakesAnotherFileForAnotherTruncation) {
+  const fs::path table = write_table("id,text,other,a,doc\n1,one two three one two,three two one,1,x\n");
+  config_.data.targets = {"a"};
+  config_.data.text_pair = "other";
+  config_.tokenizer.max_length = 9;
+  const auto ids = [&] {
+    const auto made = prepare(table);
+    EXPECT_FALSE(made.from_cache);
+    std::vector<std::int32_t> tokens(made.dataset.length(0));
+    made.dataset.copy_tokens(0, tokens.data());
+    return tokens;
+  };
+
+  const auto longest_first = ids();
+  config_.tokenizer.truncation = data::Truncation::Kind::kOnlySecond;
+  const auto only_second = ids();
+  config_.tokenizer.truncation = data::Truncation::Kind::kHeadTail;
+  config_.tokenizer.head_tokens = 1;
+  const auto head_tail = ids();
+  config_.tokenizer.head_tokens = 2;
+  const auto longer_head = ids();
+
+  using Ids = std::vector<std::int32_t>;  // one 5, two 6, three 7
+  EXPECT_EQ(longest_first, (Ids{2, 5, 6, 7, 3, 7, 6, 5, 3}));
+  EXPECT_EQ(only_second, (Ids{2, 5, 6, 7, 5, 6, 3, 7, 3}));
+  EXPECT_EQ(head_tail, (Ids{2, 5, 5, 6, 3, 7, 6, 5, 3}));
+  EXPECT_EQ(longer_head, (Ids{2, 5, 6, 6, 3, 7, 6, 5, 3}));
+}
+
+TEST_F(Prepare, NamesTheRowWhoseFirstSegmentLeavesNoRoomForTheSecond) {
+  config_.data.targets = {"a"};
+  config_.data.text_pair = "other";
+  config_.tokenizer.max_length = 5;
+  config_.tokenizer.truncation = data::Truncation::Kind::kOnlySecond;
+
+  EXPECT_CONTAINS(refusal_of("id,text,other,a,doc\n1,one two,one,1,x\n2,one two three,one,1,x\n"),
+                  "row 2 (line 3): the first segment has 3 tokens, more than the 2 that there is room for");
+}
+
 TEST_F(Prepare, MakesADamagedCacheFileAgain) {
   const fs::path table = write_table(small_table());
   const auto made = prepare(table);

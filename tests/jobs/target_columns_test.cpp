@@ -19,7 +19,7 @@ class TargetColumnsTest : public ::testing::Test {
   }
   /// All rows' values one after the other, and the class names on the way.
   std::vector<float> values() {
-    TargetColumns targets(*table_, config_);
+    TargetColumns targets(*table_, config_.data, config_.model.task);
     targets.scan();
     class_names_ = targets.class_names();
     std::vector<float> values;

@@ -2,7 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+#include <variant>
+
+#include "jobs/config/options.hpp"
 #include "jobs/error.hpp"
+#include "launcher/commands.hpp"
 
 namespace meshfold::launcher {
 namespace {
@@ -51,6 +56,24 @@ TEST(CommandLine, EveryCommandHasAnExampleOfItself) {
     EXPECT_TRUE((command.example + " ").starts_with(command.name + " ")) << command.name;
     EXPECT_NE(usage_of(command).find("Example:\n"), std::string::npos);
   }
+}
+
+TEST(CommandLine, EveryCommandOfTheOptionTableIsOneRowThatRuns) {
+  std::map<std::string, int> rows;
+  for (const Command& command : commands()) {
+    if (const auto* alone = std::get_if<Command::Alone>(&command.run)) {
+      EXPECT_TRUE(alone->run) << command.name;
+    } else {
+      const auto& on_ranks = std::get<Command::OnRanks>(command.run);
+      EXPECT_TRUE(on_ranks.run) << command.name;
+      EXPECT_EQ(command.name, jobs::word_of(on_ranks.name));
+      ++rows[command.name];
+    }
+  }
+
+  EXPECT_EQ(rows.size(), jobs::kCommandWords.size());
+  for (const auto word : jobs::kCommandWords) EXPECT_EQ(rows[std::string(word)], 1) << word;
+  for (const jobs::Option& option : jobs::option_table()) EXPECT_FALSE(option.commands.is_empty()) << option.key;
 }
 
 TEST(CommandLine, UnknownCommandsAndOptionsGetASuggestion) {

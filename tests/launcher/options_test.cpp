@@ -8,9 +8,10 @@
 #include <stdexcept>
 
 #include "base/instruction_set.hpp"
+#include "jobs/config/config_draft.hpp"
 #include "jobs/config/ini_file.hpp"
-#include "launcher/command_line.hpp"
-#include "launcher/read_config.hpp"
+#include "jobs/config/run_directory.hpp"
+#include "launcher/commands.hpp"
 
 namespace meshfold::launcher {
 namespace {
@@ -28,7 +29,8 @@ jobs::RunConfig everything_changed() {
                                   "logits",        "keep",     "min",
                                   "false",         "1",        "decoder",
                                   "bpe",           "sgd",      "layers",
-                                  "gpipe",         "cuda",     "weight -> tensor"}) {
+                                  "gpipe",         "cuda",     "weight -> tensor",
+                                  "head_tail"}) {
       try {
         option.set(config, candidate);
       } catch (const std::invalid_argument&) {
@@ -51,7 +53,7 @@ TEST(Options, EveryOptionIsReachableDescribedAndUnique) {
     EXPECT_FALSE(option.type.empty()) << option.key;
     EXPECT_NE(jobs::options_as_markdown().find("`" + option.key + "`"), std::string::npos) << option.key;
     std::string all_help;
-    for (const Command& command : commands()) all_help += jobs::help_of_command(command.name);
+    for (const Command& command : commands()) all_help += jobs::help_of(command.options());
     EXPECT_NE(all_help.find("  " + option.key + "  ("), std::string::npos) << option.key;
   }
 
@@ -78,10 +80,9 @@ TEST(Options, AConfigSurvivesBeingWrittenAndReadAgain) {
   std::vector<std::string> faults;
 
   jobs::RunConfig again;
-  for (const jobs::IniEntry& entry :
-       jobs::parse_ini(jobs::to_ini(jobs::resolved_options(config)), "config.ini", faults)) {
-    ASSERT_NE(jobs::find_option(entry.key), nullptr) << entry.key;
-    jobs::find_option(entry.key)->set(again, entry.value);
+  for (const jobs::Setting& setting : jobs::parse_ini(jobs::to_ini(config), "config.ini", faults)) {
+    ASSERT_NE(jobs::find_option(setting.key), nullptr) << setting.key;
+    jobs::find_option(setting.key)->set(again, setting.value);
   }
 
   EXPECT_TRUE(faults.empty()) << faults.front();
@@ -92,10 +93,10 @@ TEST(Options, AConfigSurvivesBeingWrittenAndReadAgain) {
 TEST(Options, TheTextSentToOtherRanksGivesTheSameConfig) {
   jobs::RunConfig config = everything_changed();
   config.run.directory = "runs/a b";
-  config.ini_text = jobs::to_ini(jobs::resolved_options(config));
-  config.hash = jobs::config_hash(jobs::resolved_options(config));
+  config.ini_text = jobs::to_ini(config);
+  config.hash = jobs::config_hash(config);
 
-  const jobs::RunConfig there = from_text(to_text(config));
+  const jobs::RunConfig there = jobs::from_text(jobs::to_text(config));
 
   EXPECT_EQ(there.run.directory, "runs/a b");
   EXPECT_EQ(there.ini_text, config.ini_text);

@@ -5,9 +5,11 @@
 
 #include <filesystem>
 #include <fstream>
+#include <variant>
 
-#include "jobs/config/options.hpp"
+#include "jobs/config/config_draft.hpp"
 #include "jobs/error.hpp"
+#include "launcher/commands.hpp"
 
 namespace meshfold::launcher {
 namespace {
@@ -41,6 +43,9 @@ class ReadConfig : public testing::Test {
         line("cv", {{"data.train", path("train.csv")}, {"data.targets", "mean"}, {"model.path", path("model")}});
     result.sets.insert(result.sets.end(), more.begin(), more.end());
     return result;
+  }
+  static jobs::RunConfig read_config(const CommandLine& command_line, int ranks) {
+    return launcher::read_config(command_line, {std::get<Command::OnRanks>(command_line.command->run).name, ranks});
   }
   std::string faults_of(const CommandLine& command_line, int ranks = 4) const {
     try {
@@ -135,6 +140,39 @@ TEST_F(ReadConfig, ContradictionsAreNamed) {
   EXPECT_EQ(faults_of(good()), "");
 }
 
+TEST_F(ReadConfig, TruncationHasWhatItNeedsAndNothingElse) {
+  using Sets = std::vector<std::pair<std::string, std::string>>;
+  const Sets head_tail = {{"tokenizer.truncation", "head_tail"}, {"tokenizer.max_length", "64"}};
+  const auto with_head = [&](const char* tokens) {
+    Sets sets = head_tail;
+    sets.emplace_back("tokenizer.head_tokens", tokens);
+    return sets;
+  };
+
+  expect_has(faults_of(good({{"tokenizer.truncation", "only_second"}})), "= only_second needs data.text_pair");
+  expect_has(faults_of(good(head_tail)), "tokenizer.head_tokens is not set");
+  expect_has(faults_of(good(with_head("64"))),
+             "tokenizer.head_tokens = 64 leaves nothing of tokenizer.max_length = 64");
+  expect_has(faults_of(good(with_head("0"))), "expects an integer of at least 1");
+  expect_has(faults_of(good({{"tokenizer.head_tokens", "9"}})), "is for tokenizer.truncation = head_tail");
+  expect_has(faults_of(good({{"tokenizer.truncation", "middle"}})), "one of longest_first | only_second | head_tail");
+  expect_has(
+      faults_of(line("train-tokenizer", {{"data.train", path("train.csv")}, {"tokenizer.truncation", "head_tail"}})),
+      "has no meaning for train-tokenizer");
+  EXPECT_EQ(faults_of(good({{"tokenizer.truncation", "only_second"}, {"data.text_pair", "more"}})), "");
+  const auto config = read_config(good(with_head("63")), 1);
+  EXPECT_EQ(config.tokenizer.truncation, data::Truncation::Kind::kHeadTail);
+  EXPECT_EQ(config.tokenizer.head_tokens, 63);
+}
+
+TEST_F(ReadConfig, ATokenizerIsTrainedByAConfigFileThatCutsTexts) {
+  write("a.ini", "[data]\ntrain = " + path("train.csv") + "\n[tokenizer]\ntruncation = head_tail\nhead_tokens = 8\n");
+  auto command_line = line("train-tokenizer", {});
+  command_line.config_file = path("a.ini");
+
+  EXPECT_EQ(faults_of(command_line), "");
+}
+
 TEST_F(ReadConfig, ClassificationBringsItsLoss) {
   const auto config = read_config(good({{"model.task", "classification"}}), 1);
 
@@ -158,6 +196,26 @@ TEST_F(ReadConfig, ARunDirectoryContinuesWithItsOwnConfig) {
   EXPECT_EQ(read_config(line("cv", {}), 1).data.texts, views.data.texts);
 }
 
+TEST_F(ReadConfig, AKeptConfigWithWarmupStepsContinues) {
+  fs::create_directories(root_ / "run");
+  const auto first = read_config(good({{"schedule.warmup_steps", "5"}}), 1);
+  write("run/config.ini", first.ini_text);
+
+  EXPECT_EQ(read_config(line("cv", {}), 1).hash, first.hash);
+  expect_has(faults_of(good({{"schedule.warmup_steps", "5"}, {"schedule.warmup_ratio", "0.5"}})), "are both given");
+}
+
+TEST_F(ReadConfig, OnlyWhatWritesThereNeedsARunDirectory) {
+  CommandLine without = good();
+  without.run_directory.clear();
+  CommandLine selftest = line("selftest", {});
+  selftest.run_directory.clear();
+
+  expect_has(faults_of(without), "--run DIR is not given");
+  EXPECT_EQ(faults_of(selftest), "");
+  EXPECT_NO_THROW(launcher::read_config(without, {jobs::CommandName::kCv, 1}, RunDirectory::kOptional));
+}
+
 TEST_F(ReadConfig, DebugGoesBeforeTheFileAndSetBeforeDebug) {
   write("a.ini", "[training]\nepochs = 9\nbatch_size = 8\n[schedule]\nkind = table\ntable = 1,0.5,0.25\n");
   auto command_line = good({{"cv.folds", "3"}});
@@ -171,7 +229,7 @@ TEST_F(ReadConfig, DebugGoesBeforeTheFileAndSetBeforeDebug) {
   EXPECT_EQ(config.training.batch_size, 8);
   EXPECT_EQ(config.schedule.table, (std::vector<double>{1, 0.5}));
   EXPECT_EQ(config.cv.folds, 3);
-  EXPECT_EQ(from_text(to_text(config)).data.sample_rows, 100);
+  EXPECT_EQ(jobs::from_text(jobs::to_text(config)).data.sample_rows, 100);
 }
 
 TEST_F(ReadConfig, DebugLeavesTheFoldsOfAColumn) {
