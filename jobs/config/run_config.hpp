@@ -10,10 +10,10 @@
 #include "data/turns.hpp"
 #include "jobs/scores/metric_kinds.hpp"
 #include "jobs/train/early_stopping.hpp"
+#include "jobs/train/learning_rate_schedule.hpp"
 #include "jobs/train/optimizer.hpp"
 #include "jobs/train/pipeline_schedule.hpp"
 #include "jobs/train/plateau_decay.hpp"
-#include "jobs/train/schedule.hpp"
 #include "models/losses/loss.hpp"
 #include "models/networks/model.hpp"
 #include "models/parameters/layer_rates.hpp"
@@ -112,7 +112,7 @@ inline std::int64_t bucket_bytes(const MeshSection& mesh) {
 }
 
 struct PipelineSection {
-  ScheduleName schedule = ScheduleName::kOneForwardOneBackward;
+  PipelineOrder schedule = PipelineOrder::kOneForwardOneBackward;
   std::vector<int> stages;  ///< layers of each stage; empty: balanced by cost
 };
 
@@ -155,7 +155,7 @@ struct RunConfig {
   models::LossConfig loss;
   OptimizerConfig optimizer;
   models::LayerRates layer_rates;  ///< freeze.embeddings, freeze.lower_layers, optimizer.layer_decay
-  ScheduleConfig schedule;
+  LearningRateSchedule schedule;
   PlateauConfig plateau;
   TrainingSection training;
   Precision precision = Precision::kFp32;

@@ -254,7 +254,7 @@ class Validation {
 
   void check_schedule() {
     const auto& schedule = config_.schedule;
-    const bool is_table = schedule.kind == ScheduleKind::kTable;
+    const bool is_table = schedule.kind == LearningRateCurve::kTable;
     if (schedule.warmup_steps && origins_.contains("schedule.warmup_ratio")) {
       fault("schedule.warmup_steps", "and schedule.warmup_ratio are both given; unset one of them");
     }

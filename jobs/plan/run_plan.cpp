@@ -80,7 +80,7 @@ class GroupPlanner {
         config_(config),
         group_(group),
         schedule_(make_pipeline_schedule(
-            group.shape.pipeline > 1 ? config.pipeline.schedule : ScheduleName::kOneForwardOneBackward,
+            group.shape.pipeline > 1 ? config.pipeline.schedule : PipelineOrder::kOneForwardOneBackward,
             group.shape.pipeline, packs_of_rank())) {}
 
   void keep_state() {

@@ -11,9 +11,9 @@
 namespace meshfold::jobs {
 namespace {
 
-using Row = std::vector<Cell>;
+using Row = std::vector<PipelineCell>;
 
-Row one_phase(Phase phase, int num_packs) {
+Row one_phase(PipelinePhase phase, int num_packs) {
   Row row;
   for (int pack = 0; pack < num_packs; ++pack) row.push_back({phase, pack, 0});
   return row;
@@ -33,13 +33,13 @@ Row in_turn(const Row& forwards, const Row& backwards, int ahead) {
 }
 
 /// Packs go through all chunks in groups of as many packs as there are stages.
-Row in_groups(Phase phase, int num_stages, int num_packs, int num_chunks) {
+Row in_groups(PipelinePhase phase, int num_stages, int num_packs, int num_chunks) {
   Row row;
   for (int k = 0; k < num_packs * num_chunks; ++k) {
     const int group = k / (num_stages * num_chunks), place = k % (num_stages * num_chunks);
     const int chunk = place / num_stages;
-    row.push_back(
-        {phase, group * num_stages + place % num_stages, phase == Phase::kForward ? chunk : num_chunks - 1 - chunk});
+    row.push_back({phase, group * num_stages + place % num_stages,
+                   phase == PipelinePhase::kForward ? chunk : num_chunks - 1 - chunk});
   }
   return row;
 }
@@ -48,28 +48,30 @@ Row in_groups(Phase phase, int num_stages, int num_packs, int num_chunks) {
 Row zero_bubble_row(int stage, int num_stages, int num_packs) {
   Row row;
   int backwards = 0, weights = 0;
-  for (const Cell& cell :
-       in_turn(one_phase(Phase::kForward, num_packs), one_phase(Phase::kBackward, num_packs), num_stages - 1 - stage)) {
+  for (const PipelineCell& cell : in_turn(one_phase(PipelinePhase::kForward, num_packs),
+                                          one_phase(PipelinePhase::kBackward, num_packs), num_stages - 1 - stage)) {
     row.push_back(cell);
-    if (cell.phase == Phase::kBackward && ++backwards - weights > stage) row.push_back({Phase::kWeight, weights++, 0});
+    if (cell.phase == PipelinePhase::kBackward && ++backwards - weights > stage)
+      row.push_back({PipelinePhase::kWeight, weights++, 0});
   }
-  while (weights < num_packs) row.push_back({Phase::kWeight, weights++, 0});
+  while (weights < num_packs) row.push_back({PipelinePhase::kWeight, weights++, 0});
   return row;
 }
 
-Row make_row(ScheduleName name, int stage, const PipelineSchedule& schedule) {
+Row make_row(PipelineOrder name, int stage, const PipelineSchedule& schedule) {
   const int stages = schedule.num_stages, packs = schedule.num_packs, chunks = schedule.num_chunks;
-  const Row forwards = one_phase(Phase::kForward, packs), backwards = one_phase(Phase::kBackward, packs);
+  const Row forwards = one_phase(PipelinePhase::kForward, packs),
+            backwards = one_phase(PipelinePhase::kBackward, packs);
   switch (name) {
-    case ScheduleName::kGpipe:
+    case PipelineOrder::kGpipe:
       return in_turn(forwards, backwards, packs);
-    case ScheduleName::kOneForwardOneBackward:
+    case PipelineOrder::kOneForwardOneBackward:
       return in_turn(forwards, backwards, stages - 1 - stage);
-    case ScheduleName::kInterleaved:
-      return in_turn(in_groups(Phase::kForward, stages, packs, chunks),
-                     in_groups(Phase::kBackward, stages, packs, chunks),
+    case PipelineOrder::kInterleaved:
+      return in_turn(in_groups(PipelinePhase::kForward, stages, packs, chunks),
+                     in_groups(PipelinePhase::kBackward, stages, packs, chunks),
                      (stages - 1 - stage) * 2 + (chunks - 1) * stages);
-    case ScheduleName::kZeroBubble:
+    case PipelineOrder::kZeroBubble:
       return zero_bubble_row(stage, stages, packs);
   }
   throw std::invalid_argument("a pipeline schedule of an unknown name");
@@ -82,15 +84,16 @@ class Clock {
       : stages_(schedule.num_stages), parts_(schedule.num_stages * schedule.num_chunks) {}
 
   /// From when on the cell can run; nothing while something that it needs is not done.
-  std::optional<double> ready(int stage, const Cell& cell) const {
+  std::optional<double> ready(int stage, const PipelineCell& cell) const {
     const int part = cell.chunk * stages_ + stage;
     std::vector<std::optional<double>> needs;
-    if (cell.phase == Phase::kForward && part > 0) needs.push_back(end(Phase::kForward, cell.pack, part - 1));
-    if (cell.phase == Phase::kBackward) needs.push_back(end(Phase::kForward, cell.pack, part));
-    if (cell.phase == Phase::kBackward && part < parts_ - 1) {
-      needs.push_back(end(Phase::kBackward, cell.pack, part + 1));
+    if (cell.phase == PipelinePhase::kForward && part > 0)
+      needs.push_back(end(PipelinePhase::kForward, cell.pack, part - 1));
+    if (cell.phase == PipelinePhase::kBackward) needs.push_back(end(PipelinePhase::kForward, cell.pack, part));
+    if (cell.phase == PipelinePhase::kBackward && part < parts_ - 1) {
+      needs.push_back(end(PipelinePhase::kBackward, cell.pack, part + 1));
     }
-    if (cell.phase == Phase::kWeight) needs.push_back(end(Phase::kBackward, cell.pack, part));
+    if (cell.phase == PipelinePhase::kWeight) needs.push_back(end(PipelinePhase::kBackward, cell.pack, part));
     double time = 0;
     for (const auto& need : needs) {
       if (!need) return std::nullopt;
@@ -98,7 +101,7 @@ class Clock {
     }
     return time;
   }
-  void finish(int stage, const Cell& cell, double time) {
+  void finish(int stage, const PipelineCell& cell, double time) {
     if (!ends_.emplace(std::tuple(cell.phase, cell.pack, cell.chunk * stages_ + stage), time).second) {
       throw std::logic_error("a pipeline schedule has a cell twice: pack " + std::to_string(cell.pack) + " on stage " +
                              std::to_string(stage));
@@ -106,28 +109,29 @@ class Clock {
   }
 
  private:
-  std::optional<double> end(Phase phase, int pack, int part) const {
+  std::optional<double> end(PipelinePhase phase, int pack, int part) const {
     const auto found = ends_.find({phase, pack, part});
     return found == ends_.end() ? std::nullopt : std::optional(found->second);
   }
 
   int stages_, parts_;
-  std::map<std::tuple<Phase, int, int>, double> ends_;
+  std::map<std::tuple<PipelinePhase, int, int>, double> ends_;
 };
 
-double cost_of(const Cell& cell, const CellCosts& costs, int num_chunks) {
-  const double whole = cell.phase == Phase::kForward    ? costs.forward
-                       : cell.phase == Phase::kBackward ? costs.backward
-                                                        : costs.weight;
+double cost_of(const PipelineCell& cell, const CellCosts& costs, int num_chunks) {
+  const double whole = cell.phase == PipelinePhase::kForward    ? costs.forward
+                       : cell.phase == PipelinePhase::kBackward ? costs.backward
+                                                                : costs.weight;
   return whole / num_chunks;
 }
 
 int most_held(const Row& row) {
-  const bool has_weights = std::ranges::any_of(row, [](const Cell& cell) { return cell.phase == Phase::kWeight; });
-  const Phase last = has_weights ? Phase::kWeight : Phase::kBackward;
+  const bool has_weights =
+      std::ranges::any_of(row, [](const PipelineCell& cell) { return cell.phase == PipelinePhase::kWeight; });
+  const PipelinePhase last = has_weights ? PipelinePhase::kWeight : PipelinePhase::kBackward;
   int held = 0, most = 0;
-  for (const Cell& cell : row) {
-    held += cell.phase == Phase::kForward ? 1 : cell.phase == last ? -1 : 0;
+  for (const PipelineCell& cell : row) {
+    held += cell.phase == PipelinePhase::kForward ? 1 : cell.phase == last ? -1 : 0;
     most = std::max(most, held);
   }
   return most;
@@ -135,14 +139,14 @@ int most_held(const Row& row) {
 
 }  // namespace
 
-PipelineSchedule make_pipeline_schedule(ScheduleName name, int num_stages, int num_packs, int num_chunks) {
+PipelineSchedule make_pipeline_schedule(PipelineOrder name, int num_stages, int num_packs, int num_chunks) {
   if (num_stages < 1 || num_packs < 1 || num_chunks < 1) {
     throw std::invalid_argument("a pipeline schedule needs at least one stage, pack and chunk");
   }
-  if (name != ScheduleName::kInterleaved && num_chunks > 1) {
+  if (name != PipelineOrder::kInterleaved && num_chunks > 1) {
     throw std::invalid_argument("only the interleaved pipeline schedule has several chunks a stage");
   }
-  if (name == ScheduleName::kInterleaved && num_packs % num_stages != 0) {
+  if (name == PipelineOrder::kInterleaved && num_packs % num_stages != 0) {
     throw std::invalid_argument("the interleaved pipeline schedule needs a multiple of " + std::to_string(num_stages) +
                                 " packs, not " + std::to_string(num_packs));
   }
@@ -162,7 +166,7 @@ Timeline run_on_clock(const PipelineSchedule& schedule, const CellCosts& costs) 
     for (std::size_t stage = 0; stage < stages; ++stage) {
       const Row& row = schedule.cells[stage];
       while (next[stage] < row.size()) {
-        const Cell& cell = row[next[stage]];
+        const PipelineCell& cell = row[next[stage]];
         const std::optional<double> ready = clock.ready(static_cast<int>(stage), cell);
         if (!ready) break;
         const double cost = cost_of(cell, costs, schedule.num_chunks);
@@ -186,15 +190,15 @@ Timeline run_on_clock(const PipelineSchedule& schedule, const CellCosts& costs) 
   return timeline;
 }
 
-double idle_by_formula(ScheduleName name, int num_stages, int num_chunks, const CellCosts& costs) {
+double idle_by_formula(PipelineOrder name, int num_stages, int num_chunks, const CellCosts& costs) {
   const double others = num_stages - 1;
   switch (name) {
-    case ScheduleName::kGpipe:
-    case ScheduleName::kOneForwardOneBackward:
+    case PipelineOrder::kGpipe:
+    case PipelineOrder::kOneForwardOneBackward:
       return others * (costs.forward + costs.backward);
-    case ScheduleName::kInterleaved:
+    case PipelineOrder::kInterleaved:
       return others * (costs.forward + costs.backward) / num_chunks;
-    case ScheduleName::kZeroBubble:
+    case PipelineOrder::kZeroBubble:
       return others * (costs.forward + costs.backward - costs.weight);
   }
   return 0.0;

@@ -4,18 +4,18 @@
 
 namespace meshfold::jobs {
 
-enum class Phase {
+enum class PipelinePhase {
   kForward,
   kBackward,  ///< gradients of activations; of weights too, unless the schedule has kWeight cells
   kWeight,    ///< gradients of weights, where they are put off
 };
 
 /// One thing that a stage does with one pack.
-struct Cell {
-  Phase phase = Phase::kForward;
+struct PipelineCell {
+  PipelinePhase phase = PipelinePhase::kForward;
   int pack = 0;
   int chunk = 0;  ///< which of the stage's parts of the model
-  bool operator==(const Cell&) const = default;
+  bool operator==(const PipelineCell&) const = default;
 };
 
 /// What every stage of a pipeline does with the packs of a step, in order. The model is cut into stages x chunks parts;
@@ -23,10 +23,10 @@ struct Cell {
 /// nothing else: who runs it sends and receives where neighbouring parts are on different stages.
 struct PipelineSchedule {
   int num_stages = 1, num_packs = 1, num_chunks = 1;
-  std::vector<std::vector<Cell>> cells;  ///< [stage]
+  std::vector<std::vector<PipelineCell>> cells;  ///< [stage]
 };
 
-enum class ScheduleName { kGpipe, kOneForwardOneBackward, kInterleaved, kZeroBubble };
+enum class PipelineOrder { kGpipe, kOneForwardOneBackward, kInterleaved, kZeroBubble };
 
 /// gpipe (Huang et al. 2019): all forwards, then all backwards. kOneForwardOneBackward (PipeDream-Flush, Narayanan et
 /// al. 2021): a backward as soon as one can be, so that stage s holds at most stages - s packs. kInterleaved (Narayanan
@@ -34,7 +34,7 @@ enum class ScheduleName { kGpipe, kOneForwardOneBackward, kInterleaved, kZeroBub
 /// the stages. kZeroBubble (ZB-H1, Qi et al. 2023): weight gradients fill what would be idle. `num_chunks` above 1 is
 /// kInterleaved's alone. With one stage every pack goes forward and back in turn, whatever the name (but gpipe). On
 /// every part backwards come in pack order. Throws invalid_argument for numbers that do not fit.
-PipelineSchedule make_pipeline_schedule(ScheduleName name, int num_stages, int num_packs, int num_chunks = 1);
+PipelineSchedule make_pipeline_schedule(PipelineOrder name, int num_stages, int num_packs, int num_chunks = 1);
 
 /// Time that a cell takes on any stage.
 struct CellCosts {
@@ -52,6 +52,6 @@ struct Timeline {
 Timeline run_on_clock(const PipelineSchedule& schedule, const CellCosts& costs);
 
 /// The idle time of each stage by the published formula, for packs at least as many as the stages.
-double idle_by_formula(ScheduleName name, int num_stages, int num_chunks, const CellCosts& costs);
+double idle_by_formula(PipelineOrder name, int num_stages, int num_chunks, const CellCosts& costs);
 
 }  // namespace meshfold::jobs

@@ -62,7 +62,7 @@ at::Tensor predict_rows(models::Model& model, const dist::Mesh& mesh, const data
     const auto places = places_of(rows);
     const auto rank = static_cast<std::size_t>(mesh.data().rank()),
                ranks = static_cast<std::size_t>(mesh.data().size());
-    std::vector<StageWorker::Rows> own;
+    std::vector<PackRows> own;
     for (std::size_t p = packs.size() * rank / ranks; p < packs.size() * (rank + 1) / ranks; ++p) {
       own.push_back(rows.subspan(packs[p].begin, packs[p].end - packs[p].begin));
     }
@@ -76,8 +76,8 @@ at::Tensor predict_rows(models::Model& model, const dist::Mesh& mesh, const data
         place[width].add_(1);
       }
     });
-    run_pipeline(one_phase(Phase::kForward, mesh.pipeline().size(), static_cast<int>(own.size())), mesh.pipeline(),
-                 worker);
+    run_pipeline(one_phase(PipelinePhase::kForward, mesh.pipeline().size(), static_cast<int>(own.size())),
+                 mesh.pipeline(), worker);
   });
   mesh.data().all_reduce(gathered, dist::ReduceOp::kSum)->wait();
   mesh.pipeline().all_reduce(gathered, dist::ReduceOp::kSum)->wait();

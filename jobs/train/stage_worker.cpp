@@ -11,7 +11,7 @@
 
 namespace meshfold::jobs {
 
-StageWorker::StageWorker(models::Model& model, const data::Dataset& dataset, std::vector<Rows> packs,
+StageWorker::StageWorker(models::Model& model, const data::Dataset& dataset, std::vector<PackRows> packs,
                          const models::ForwardContext& context, models::GradientAccumulator* gradients)
     : model_(model),
       stage_(model.stage()),
@@ -31,10 +31,10 @@ StageWorker::Held& StageWorker::held(int pack) {
   return held_.emplace(pack, std::move(fresh)).first->second;
 }
 
-std::vector<at::Tensor> StageWorker::buffers(const Cell& cell) {
+std::vector<at::Tensor> StageWorker::buffers(const PipelineCell& cell) {
   if (is_empty(cell.pack)) return {};
   const models::PackedInput& input = held(cell.pack).input;
-  const bool forward = cell.phase == Phase::kForward;
+  const bool forward = cell.phase == PipelinePhase::kForward;
   std::vector<at::Tensor> tensors;
   for (const models::StreamPart& part : forward ? stage_->incoming(input) : stage_->outgoing(input)) {
     if (forward || part.learns) tensors.push_back(at::empty(part.shape, model_.parameters().flat().options()));
@@ -42,7 +42,7 @@ std::vector<at::Tensor> StageWorker::buffers(const Cell& cell) {
   return tensors;
 }
 
-std::vector<at::Tensor> StageWorker::forward(const Cell& cell, const std::vector<at::Tensor>& received) {
+std::vector<at::Tensor> StageWorker::forward(const PipelineCell& cell, const std::vector<at::Tensor>& received) {
   if (is_empty(cell.pack)) return {};
   Held& pack = held(cell.pack);
   const at::AutoGradMode grad_mode(trains());
@@ -62,7 +62,7 @@ std::vector<at::Tensor> StageWorker::forward(const Cell& cell, const std::vector
   return sent;
 }
 
-std::vector<at::Tensor> StageWorker::backward(const Cell& cell, const std::vector<at::Tensor>& received) {
+std::vector<at::Tensor> StageWorker::backward(const PipelineCell& cell, const std::vector<at::Tensor>& received) {
   const bool last = ++num_backward_ == packs_.size();
   gradients_->begin_pack(last ? models::PackPlace::kLast : models::PackPlace::kInside);
   std::vector<at::Tensor> sent;

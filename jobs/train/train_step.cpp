@@ -39,7 +39,7 @@ TrainStep::TrainStep(std::string job, const RunConfig& config, models::Model& mo
       optimizer_(optimizer),
       parts_(parts),
       schedule_(make_pipeline_schedule(
-          mesh.pipeline().size() > 1 ? config.pipeline.schedule : ScheduleName::kOneForwardOneBackward,
+          mesh.pipeline().size() > 1 ? config.pipeline.schedule : PipelineOrder::kOneForwardOneBackward,
           mesh.pipeline().size(), packs_per_rank())),
       loss_(models::make_loss(config.loss, static_cast<std::int64_t>(model.head().labels.size()))),
       gradients_(model.parameters(),
@@ -63,7 +63,7 @@ TrainStep::Plan TrainStep::plan(std::span<const std::uint32_t> rows) const {
 }
 
 StageWorker TrainStep::worker(const Plan& plan, std::int64_t step, models::Mode mode) {
-  std::vector<StageWorker::Rows> packs;
+  std::vector<PackRows> packs;
   for (int p = 0; p < packs_per_rank(); ++p) packs.push_back(plan.rows_of(first_pack() + p));
   models::ForwardContext context;
   context.mode = mode;
@@ -80,7 +80,7 @@ bool TrainStep::measure_packs(const Plan& plan, StageWorker& training, std::int6
     const std::vector<double> statistics = loss_->statistics(outputs, to_targets(batch, outputs.device()));
     if (tells()) std::ranges::copy(statistics, sums + (first_pack() + pack) * loss_->num_statistics());
   });
-  const PipelineSchedule pass = one_phase(Phase::kForward, mesh_.pipeline().size(), packs_per_rank());
+  const PipelineSchedule pass = one_phase(PipelinePhase::kForward, mesh_.pipeline().size(), packs_per_rank());
   return run_pipeline(pass, mesh_.pipeline(), forward, failure);
 }
 
@@ -116,8 +116,9 @@ void TrainStep::compute_packs(const Plan& plan, StageWorker& training, const std
     return loss;
   });
   const bool has_gone_forward = loss_->num_statistics() > 0 && !rehearses();
-  run_pipeline(has_gone_forward ? one_phase(Phase::kBackward, mesh_.pipeline().size(), packs_per_rank()) : schedule_,
-               mesh_.pipeline(), training, failure);
+  run_pipeline(
+      has_gone_forward ? one_phase(PipelinePhase::kBackward, mesh_.pipeline().size(), packs_per_rank()) : schedule_,
+      mesh_.pipeline(), training, failure);
 }
 
 StepResult TrainStep::run(std::span<const std::uint32_t> rows, std::int64_t step, double learning_rate,

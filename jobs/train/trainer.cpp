@@ -231,7 +231,7 @@ bool Trainer::step(bool stop_requested) {
 
 double Trainer::learning_rate() const {
   return config_.optimizer.learning_rate * progress_.plateau.factor *
-         schedule_factor(config_.schedule, progress_.step, {num_steps_, steps_per_epoch_});
+         learning_rate_factor(config_.schedule, progress_.step, {num_steps_, steps_per_epoch_});
 }
 
 /// At epoch ends, every training.eval_every_steps and at the last step, once. Asked again after a resume: a run that

@@ -91,8 +91,8 @@ Told train_three_packs(models::Model& model) {
   });
   gradients.begin_step();
   for (int pack = 0; pack < 3; ++pack) {
-    worker.forward({Phase::kForward, pack, 0}, {});
-    worker.backward({Phase::kBackward, pack, 0}, {});
+    worker.forward({PipelinePhase::kForward, pack, 0}, {});
+    worker.backward({PipelinePhase::kBackward, pack, 0}, {});
   }
   told.in_the_end = gradients.sum_packs();
   return told;

@@ -13,7 +13,7 @@ namespace {
 
 struct Case {
   const char* name;
-  ScheduleName schedule;
+  PipelineOrder schedule;
   int chunks;
   CellCosts costs;
 };
@@ -31,12 +31,12 @@ constexpr std::pair<int, int> kSizes[] = {{1, 1}, {1, 5}, {2, 2}, {2, 8}, {3, 6}
 TEST_P(PipelineSchedules, HaveEveryCellOnceAndNeverWaitForever) {
   for (const auto& [stages, packs] : kSizes) {
     const PipelineSchedule schedule = make(stages, packs);
-    const bool puts_weights_off = GetParam().schedule == ScheduleName::kZeroBubble;
+    const bool puts_weights_off = GetParam().schedule == PipelineOrder::kZeroBubble;
 
     EXPECT_NO_THROW(run_on_clock(schedule, GetParam().costs));
     for (const auto& row : schedule.cells) {
-      std::set<std::tuple<Phase, int, int>> distinct;
-      for (const Cell& cell : row) distinct.insert({cell.phase, cell.pack, cell.chunk});
+      std::set<std::tuple<PipelinePhase, int, int>> distinct;
+      for (const PipelineCell& cell : row) distinct.insert({cell.phase, cell.pack, cell.chunk});
       const auto wanted = static_cast<std::size_t>(packs * GetParam().chunks * (puts_weights_off ? 3 : 2));
       EXPECT_EQ(row.size(), wanted);
       EXPECT_EQ(distinct.size(), wanted);
@@ -60,8 +60,8 @@ TEST_P(PipelineSchedules, GoBackInPackOrderSoThatGradientsAddInPackOrder) {
     for (const auto& row : make(stages, packs).cells) {
       for (int chunk = 0; chunk < GetParam().chunks; ++chunk) {
         std::vector<int> order;
-        for (const Cell& cell : row) {
-          if (cell.phase == Phase::kBackward && cell.chunk == chunk) order.push_back(cell.pack);
+        for (const PipelineCell& cell : row) {
+          if (cell.phase == PipelinePhase::kBackward && cell.chunk == chunk) order.push_back(cell.pack);
         }
         EXPECT_TRUE(std::ranges::is_sorted(order));
       }
@@ -71,37 +71,38 @@ TEST_P(PipelineSchedules, GoBackInPackOrderSoThatGradientsAddInPackOrder) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, PipelineSchedules,
-    testing::Values(Case{"gpipe", ScheduleName::kGpipe, 1, {1, 2, 0}},
-                    Case{"one_forward_one_backward", ScheduleName::kOneForwardOneBackward, 1, {1, 2, 0}},
-                    Case{"interleaved_2", ScheduleName::kInterleaved, 2, {1, 2, 0}},
-                    Case{"interleaved_3", ScheduleName::kInterleaved, 3, {1, 2, 0}},
-                    Case{"zero_bubble", ScheduleName::kZeroBubble, 1, {1, 1, 1}}),
+    testing::Values(Case{"gpipe", PipelineOrder::kGpipe, 1, {1, 2, 0}},
+                    Case{"one_forward_one_backward", PipelineOrder::kOneForwardOneBackward, 1, {1, 2, 0}},
+                    Case{"interleaved_2", PipelineOrder::kInterleaved, 2, {1, 2, 0}},
+                    Case{"interleaved_3", PipelineOrder::kInterleaved, 3, {1, 2, 0}},
+                    Case{"zero_bubble", PipelineOrder::kZeroBubble, 1, {1, 1, 1}}),
     [](const auto& instance) { return instance.param.name; });
 
 TEST(PipelineSchedule, OfOneForwardOneBackwardHoldsAtMostAsManyPacksAsStagesFollow) {
-  const Timeline alternating = run_on_clock(make_pipeline_schedule(ScheduleName::kOneForwardOneBackward, 4, 16), {});
-  const Timeline gpipe = run_on_clock(make_pipeline_schedule(ScheduleName::kGpipe, 4, 16), {});
+  const Timeline alternating = run_on_clock(make_pipeline_schedule(PipelineOrder::kOneForwardOneBackward, 4, 16), {});
+  const Timeline gpipe = run_on_clock(make_pipeline_schedule(PipelineOrder::kGpipe, 4, 16), {});
 
   EXPECT_EQ(alternating.most_held, (std::vector<int>{4, 3, 2, 1}));
   EXPECT_EQ(gpipe.most_held, (std::vector<int>{16, 16, 16, 16}));
 }
 
 TEST(PipelineSchedule, OfOneStageTakesEachPackForwardAndBackInTurn) {
-  const PipelineSchedule schedule = make_pipeline_schedule(ScheduleName::kOneForwardOneBackward, 1, 2);
+  const PipelineSchedule schedule = make_pipeline_schedule(PipelineOrder::kOneForwardOneBackward, 1, 2);
 
-  EXPECT_EQ(schedule.cells[0],
-            (std::vector<Cell>{
-                {Phase::kForward, 0, 0}, {Phase::kBackward, 0, 0}, {Phase::kForward, 1, 0}, {Phase::kBackward, 1, 0}}));
+  EXPECT_EQ(schedule.cells[0], (std::vector<PipelineCell>{{PipelinePhase::kForward, 0, 0},
+                                                          {PipelinePhase::kBackward, 0, 0},
+                                                          {PipelinePhase::kForward, 1, 0},
+                                                          {PipelinePhase::kBackward, 1, 0}}));
 }
 
 TEST(PipelineSchedule, RefusesNumbersThatDoNotFit) {
-  EXPECT_THROW(make_pipeline_schedule(ScheduleName::kGpipe, 0, 4), std::invalid_argument);
-  EXPECT_THROW(make_pipeline_schedule(ScheduleName::kGpipe, 2, 4, 2), std::invalid_argument);
-  EXPECT_THROW(make_pipeline_schedule(ScheduleName::kInterleaved, 4, 6, 2), std::invalid_argument);
+  EXPECT_THROW(make_pipeline_schedule(PipelineOrder::kGpipe, 0, 4), std::invalid_argument);
+  EXPECT_THROW(make_pipeline_schedule(PipelineOrder::kGpipe, 2, 4, 2), std::invalid_argument);
+  EXPECT_THROW(make_pipeline_schedule(PipelineOrder::kInterleaved, 4, 6, 2), std::invalid_argument);
 }
 
 TEST(PipelineSchedule, ThatWaitsForeverIsNoticed) {
-  PipelineSchedule schedule = make_pipeline_schedule(ScheduleName::kGpipe, 2, 1);
+  PipelineSchedule schedule = make_pipeline_schedule(PipelineOrder::kGpipe, 2, 1);
   std::swap(schedule.cells[0][0], schedule.cells[0][1]);
 
   EXPECT_THROW(run_on_clock(schedule, {}), std::logic_error);
