@@ -79,9 +79,7 @@ class GroupPlanner {
       : outline_(outline),
         config_(config),
         group_(group),
-        schedule_(make_pipeline_schedule(
-            group.shape.pipeline > 1 ? config.pipeline.schedule : PipelineOrder::kOneForwardOneBackward,
-            group.shape.pipeline, packs_of_rank())) {}
+        schedule_(make_pipeline_schedule(config.pipeline.schedule, group.shape.pipeline, packs_of_rank())) {}
 
   void keep_state() {
     const dist::MeshShape& shape = group_.shape;

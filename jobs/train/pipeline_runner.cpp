@@ -19,10 +19,10 @@ void wait_for(Works& works) {
   works.clear();
 }
 
-class Run {
+class PipelineRun {
  public:
-  Run(const PipelineSchedule& schedule, dist::ProcessGroup& pipeline, PipelineWorker& worker,
-      std::exception_ptr failure)
+  PipelineRun(const PipelineSchedule& schedule, dist::ProcessGroup& pipeline, PipelineWorker& worker,
+              std::exception_ptr failure)
       : schedule_(schedule),
         pipeline_(pipeline),
         worker_(worker),
@@ -137,7 +137,7 @@ class Run {
   std::exception_ptr failure_;
   bool peer_failed_ = false;
   bool has_answers_ = has_backward(schedule_);
-  std::map<std::pair<int, int>, Works> forward_sends_;  ///< of pack and chunk
+  std::map<std::pair<int, int>, Works> forward_sends_;  ///< [pack, chunk]
   std::deque<Works> backward_sends_;
 };
 
@@ -145,15 +145,7 @@ class Run {
 
 bool run_pipeline(const PipelineSchedule& schedule, dist::ProcessGroup& pipeline, PipelineWorker& worker,
                   const std::exception_ptr& failure) {
-  return Run(schedule, pipeline, worker, failure)();
-}
-
-PipelineSchedule one_phase(PipelinePhase phase, int num_stages, int num_packs) {
-  PipelineSchedule schedule{num_stages, num_packs, 1, {}};
-  std::vector<PipelineCell> row;
-  for (int pack = 0; pack < num_packs; ++pack) row.push_back({phase, pack, 0});
-  schedule.cells.assign(static_cast<std::size_t>(num_stages), row);
-  return schedule;
+  return PipelineRun(schedule, pipeline, worker, failure)();
 }
 
 }  // namespace meshfold::jobs

@@ -33,7 +33,4 @@ class PipelineWorker {
 bool run_pipeline(const PipelineSchedule& schedule, dist::ProcessGroup& pipeline, PipelineWorker& worker,
                   const std::exception_ptr& failure = {});
 
-/// The cells of one phase alone: a pass without gradients, or the backward of packs that went forward before.
-PipelineSchedule one_phase(PipelinePhase phase, int num_stages, int num_packs);
-
 }  // namespace meshfold::jobs

@@ -38,9 +38,7 @@ TrainStep::TrainStep(std::string job, const RunConfig& config, models::Model& mo
       exchange_(exchange),
       optimizer_(optimizer),
       parts_(parts),
-      schedule_(make_pipeline_schedule(
-          mesh.pipeline().size() > 1 ? config.pipeline.schedule : PipelineOrder::kOneForwardOneBackward,
-          mesh.pipeline().size(), packs_per_rank())),
+      schedule_(make_pipeline_schedule(config.pipeline.schedule, mesh.pipeline().size(), packs_per_rank())),
       loss_(models::make_loss(config.loss, static_cast<std::int64_t>(model.head().labels.size()))),
       gradients_(model.parameters(),
                  config.training.deterministic ? models::Summation::kTree : models::Summation::kInOrder,

@@ -18,6 +18,7 @@
 
 #include "dist/communicator.hpp"
 #include "dist/mesh.hpp"
+#include "tests/jobs/pipeline_cases.hpp"
 #include "tests/rank_environment.hpp"
 
 namespace meshfold::jobs {
@@ -60,7 +61,7 @@ class ToyStage : public PipelineWorker {
   std::optional<PipelineCell> fails_in;
   std::optional<CellCosts> sleeps;  ///< seconds
   double busy = 0.0;
-  std::vector<PipelineCell> begun;
+  PipelineRow begun;
   Tensors outputs, gradients;  ///< of the last and the first part, in the order in which they came
 
  private:
@@ -93,15 +94,12 @@ class ToyStage : public PipelineWorker {
   int stage_;
 };
 
-class PipelineRunner : public testing::TestWithParam<PipelineOrder> {
+class PipelineRunner : public testing::TestWithParam<tests::PipelineCase> {
  protected:
   int rank() { return world_.all().rank(); }
   int size() { return world_.all().size(); }
-  int num_chunks() const { return GetParam() == PipelineOrder::kInterleaved ? 2 : 1; }
-  PipelineSchedule table() { return make_pipeline_schedule(GetParam(), size(), 2 * size(), num_chunks()); }
-  const std::vector<PipelineCell>& row(const PipelineSchedule& schedule) {
-    return schedule.cells[static_cast<std::size_t>(rank())];
-  }
+  PipelineSchedule table() { return GetParam().make(size(), 2 * size()); }
+  const PipelineRow& row(const PipelineSchedule& schedule) { return schedule.cells[static_cast<std::size_t>(rank())]; }
   void expect_all_marked(int failed, PipelinePhase phase, bool before);
 
   dist::Mesh world_{tests::rank_environment().world(), {tests::rank_environment().size(), 1, 1}, "test"};
@@ -127,7 +125,7 @@ TEST_P(PipelineRunner, ComposesThePartsForwardAndBackForEveryPack) {
       EXPECT_TRUE(stage.gradients[index].equal(gradient)) << "pack " << pack;
     }
   }
-  std::vector<int> next(static_cast<std::size_t>(num_chunks()), 0);
+  std::vector<int> next(static_cast<std::size_t>(schedule.num_chunks), 0);
   for (const PipelineCell& cell : stage.begun) {
     if (cell.phase == PipelinePhase::kBackward) {
       EXPECT_EQ(cell.pack, next[static_cast<std::size_t>(cell.chunk)]++);
@@ -138,14 +136,15 @@ TEST_P(PipelineRunner, ComposesThePartsForwardAndBackForEveryPack) {
 /// Within 10 % of the idle time itself. A machine that others use delays a sleeper now and then: one of five runs.
 TEST_P(PipelineRunner, IdlesAsLongAsTheFormulaSays) {
   const PipelineSchedule schedule = table();
-  const bool split = GetParam() == PipelineOrder::kZeroBubble;
   const double unit = 0.24 / size();  // long beside the milliseconds that a sleeper comes late
-  const CellCosts costs = split ? CellCosts{unit, unit, unit} : CellCosts{unit, 2 * unit, 0.0};  // of all chunks
-  const double formula = idle_by_formula(GetParam(), size(), num_chunks(), costs);
+  const CellCosts& units = GetParam().costs;
+  const CellCosts costs{unit * units.forward, unit * units.backward, unit * units.weight};
+  const int chunks = schedule.num_chunks;
+  const double formula = idle_by_formula(size(), chunks, costs);
   double worst = 1.0;
   for (int attempt = 0; attempt < 5 && worst > 0.1; ++attempt) {
     ToyStage stage(schedule, rank());
-    stage.sleeps = CellCosts{costs.forward / num_chunks(), costs.backward / num_chunks(), costs.weight / num_chunks()};
+    stage.sleeps = CellCosts{costs.forward / chunks, costs.backward / chunks, costs.weight / chunks};
     world_.all().barrier();
     const auto start = Clock::now();
     EXPECT_TRUE(run_pipeline(schedule, world_.all(), stage));
@@ -185,7 +184,7 @@ void PipelineRunner::expect_all_marked(int failed, PipelinePhase phase, bool bef
   world_.all().barrier();
 
   // What was computed is the start of the row: nothing after the mark.
-  const std::vector<PipelineCell>& cells = row(schedule);
+  const PipelineRow& cells = row(schedule);
   ASSERT_LE(stage.begun.size(), cells.size());
   EXPECT_TRUE(std::equal(stage.begun.begin(), stage.begun.end(), cells.begin()));
   if (rank() == failed) {
@@ -225,15 +224,10 @@ TEST_P(PipelineRunner, HandsOnAFailureThatWasThereBefore) {
   for (int failed = 0; failed < size(); ++failed) expect_all_marked(failed, PipelinePhase::kForward, true);
 }
 
-std::string name_of(const testing::TestParamInfo<PipelineOrder>& instance) {
-  const std::vector<std::string> names = {"Gpipe", "OneForwardOneBackward", "Interleaved", "ZeroBubble"};
-  return names[static_cast<std::size_t>(instance.param)];
-}
-
 INSTANTIATE_TEST_SUITE_P(Schedules, PipelineRunner,
-                         testing::Values(PipelineOrder::kGpipe, PipelineOrder::kOneForwardOneBackward,
-                                         PipelineOrder::kInterleaved, PipelineOrder::kZeroBubble),
-                         name_of);
+                         testing::Values(tests::kGpipe, tests::kOneForwardOneBackward, tests::kInterleavedTwo,
+                                         tests::kZeroBubble),
+                         [](const auto& instance) { return instance.param.name; });
 
 }  // namespace
 }  // namespace meshfold::jobs
