@@ -1,14 +1,17 @@
+#include "jobs/scores/regression_scores.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
+#include "jobs/scores/per_label.hpp"
 #include "jobs/scores/score_statistics.hpp"
-#include "jobs/scores/task_scores.hpp"
 
 namespace meshfold::jobs {
 namespace {
 
-/// One value a target of each metric.
+/// One value per target of each metric.
 struct PerTarget {
   std::vector<double> squares, rmse, mae, r2, pearson, spearman, qwk;
 };
