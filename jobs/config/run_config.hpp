@@ -9,11 +9,7 @@
 #include "data/sentence_piece_training.hpp"
 #include "data/turns.hpp"
 #include "jobs/scores/metric_kinds.hpp"
-#include "jobs/train/early_stopping.hpp"
-#include "jobs/train/learning_rate_schedule.hpp"
-#include "jobs/train/optimizer.hpp"
-#include "jobs/train/pipeline_schedule.hpp"
-#include "jobs/train/plateau_decay.hpp"
+#include "jobs/train/train_settings.hpp"
 #include "models/losses/loss.hpp"
 #include "models/networks/model.hpp"
 #include "models/parameters/layer_rates.hpp"
@@ -31,7 +27,6 @@ enum class FoldStrategy {
   kStratifiedGroup,
   kMultilabelStratifiedGroup
 };
-enum class Select { kBest, kLast };
 enum class DeviceChoice { kAuto, kCpu, kCuda };
 enum class PredictOutput { kLogits, kProbability, kValue };
 enum class EmptyText { kError, kKeep };
@@ -87,20 +82,6 @@ struct ModelSection {
   std::optional<double> head_dropout;  ///< model.head_dropout
 };
 
-struct TrainingSection {
-  int epochs = 3;
-  int max_steps = 0;  ///< 0: no limit; else training ends after so many steps and the schedule spans them
-  int batch_size = 32;
-  int parts = 0;  ///< packs per step; 0: auto
-  int max_tokens_per_pack = 4096;
-  bool deterministic = false;
-  models::Recompute recompute = models::Recompute::kNone;
-  bool drop_last = false;
-  double max_grad_norm = 1.0;  ///< 0: no clipping
-  int eval_every_steps = 0;    ///< beside epoch ends; 0: at epoch ends only
-  EarlyStoppingConfig early_stopping;
-};
-
 struct MeshSection {
   int data = 0, pipeline = 1, tensor = 1;  ///< per job; one of them may be 0: as many as are left
   bool shard_optimizer = true;             ///< optimizer states of a data rank's share of the parameters only (ZeRO-1)
@@ -128,11 +109,6 @@ struct CvSection {
   Select select = Select::kBest;
   MetricChoice metric;                       ///< what is best
   std::optional<double> clip_min, clip_max;  ///< for test predictions and oof values
-};
-
-struct CheckpointSection {
-  int every_steps = 0;  ///< 0: at epoch ends only
-  int keep_last = 1;
 };
 
 struct PredictSection {
@@ -172,5 +148,8 @@ struct RunConfig {
   std::string hash;      ///< of the data and training keys; set by the launcher, stored in checkpoints
   std::string ini_text;  ///< the resolved config as written to <run>/config.ini
 };
+
+/// What training takes of it. `run.seed` is the run's; a job has its own (job_seed).
+TrainSettings train_settings(const RunConfig& config);
 
 }  // namespace meshfold::jobs

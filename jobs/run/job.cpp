@@ -204,7 +204,7 @@ JobOutcome run_job(const JobPlan& plan, const JobInputs& inputs, const dist::Mes
   TrainListener& heard_by = listener ? static_cast<TrainListener&>(*listener) : silence;
   TrainOutcome outcome;
   try {
-    outcome = train(task, config, *model, mesh, inputs.training, heard_by, environment.stop_requested);
+    outcome = train(task, train_settings(config), *model, mesh, inputs.training, heard_by, environment.stop_requested);
   } catch (const BadNumbersError& error) {  // agreed: every rank of the mesh is here
     return {JobState::kBadNumbers, error.what()};
   }

@@ -22,6 +22,9 @@ struct OptimizerConfig {
   double weight_decay = 0.01;         ///< AdamW: decoupled. SGD: added to the gradient. Not for Decay::kNo.
 };
 
+/// Whether a data rank keeps optimizer states for its share of the parameters only (ZeRO-1, Rajbhandari et al. 2020).
+enum class StateSharding { kOff, kOverData };
+
 /// Elements [begin, end) of a store's flat storage.
 struct ElementRange {
   std::int64_t begin = 0, end = 0;

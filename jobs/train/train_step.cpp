@@ -28,20 +28,20 @@ struct TrainStep::Plan {
   }
 };
 
-TrainStep::TrainStep(std::string job, const RunConfig& config, models::Model& model, const dist::Mesh& mesh,
+TrainStep::TrainStep(std::string job, const TrainSettings& settings, models::Model& model, const dist::Mesh& mesh,
                      const data::Dataset& dataset, GradientExchange& exchange, Optimizer& optimizer, int parts)
     : job_(std::move(job)),
-      config_(config),
+      settings_(settings),
       model_(model),
       mesh_(mesh),
       dataset_(dataset),
       exchange_(exchange),
       optimizer_(optimizer),
       parts_(parts),
-      schedule_(make_pipeline_schedule(config.pipeline.schedule, mesh.pipeline().size(), packs_per_rank())),
-      loss_(models::make_loss(config.loss, static_cast<std::int64_t>(model.head().labels.size()))),
+      schedule_(make_pipeline_schedule(settings.pipeline_order, mesh.pipeline().size(), packs_per_rank())),
+      loss_(models::make_loss(settings.loss, static_cast<std::int64_t>(model.head().labels.size()))),
       gradients_(model.parameters(),
-                 config.training.deterministic ? models::Summation::kTree : models::Summation::kInOrder,
+                 settings.training.deterministic ? models::Summation::kTree : models::Summation::kInOrder,
                  exchange.changes_sums() ? models::SumsAre::kOverwritten : models::SumsAre::kOnlyRead) {
   gradients_.on_complete([this](const at::Tensor& sums, std::int64_t first) { exchange_.start(sums, first); });
 }
@@ -65,7 +65,7 @@ StageWorker TrainStep::worker(const Plan& plan, std::int64_t step, models::Mode 
   for (int p = 0; p < packs_per_rank(); ++p) packs.push_back(plan.rows_of(first_pack() + p));
   models::ForwardContext context;
   context.mode = mode;
-  context.draws = {config_.run.seed, static_cast<std::uint32_t>(step), /*pass=*/0};
+  context.draws = {settings_.seed, static_cast<std::uint32_t>(step), /*pass=*/0};
   return {model_, dataset_, std::move(packs), context, mode == models::Mode::kTraining ? &gradients_ : nullptr};
 }
 
@@ -165,7 +165,7 @@ StepResult TrainStep::run(std::span<const std::uint32_t> rows, std::int64_t step
   result.grad_norm = exchange_.norm(gradient);
   if (!std::isfinite(result.grad_norm))
     throw_bad_numbers(step, "the gradient norm is " + std::to_string(result.grad_norm));
-  const double max_norm = config_.training.max_grad_norm;
+  const double max_norm = settings_.training.max_grad_norm;
   const double clip = max_norm > 0 ? std::min(1.0, max_norm / (result.grad_norm + 1e-6)) : 1.0;
   optimizer_.step(gradient, clip, learning_rate);
   exchange_.gather_values();

@@ -9,10 +9,10 @@
 #include "data/dataset.hpp"
 #include "data/pack.hpp"
 #include "dist/mesh.hpp"
-#include "jobs/config/run_config.hpp"
 #include "jobs/train/gradient_exchange.hpp"
 #include "jobs/train/optimizer.hpp"
 #include "jobs/train/stage_worker.hpp"
+#include "jobs/train/train_settings.hpp"
 #include "models/gradients/gradient_accumulator.hpp"
 #include "models/losses/loss.hpp"
 #include "models/networks/model.hpp"
@@ -39,7 +39,7 @@ struct StepResult {
 class TrainStep {
  public:
   /// All arguments outlive this object. `job` names the job in messages.
-  TrainStep(std::string job, const RunConfig& config, models::Model& model, const dist::Mesh& mesh,
+  TrainStep(std::string job, const TrainSettings& settings, models::Model& model, const dist::Mesh& mesh,
             const data::Dataset& dataset, GradientExchange& exchange, Optimizer& optimizer, int parts);
 
   /// `step` counts from 0 and keys the dropout masks. Throws BadNumbersError on every rank if the loss or the gradient
@@ -67,7 +67,7 @@ class TrainStep {
   [[noreturn]] void throw_bad_numbers(std::int64_t step, const std::string& what) const;
 
   std::string job_;
-  const RunConfig& config_;
+  const TrainSettings& settings_;
   models::Model& model_;
   const dist::Mesh& mesh_;
   const data::Dataset& dataset_;
