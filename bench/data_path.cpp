@@ -24,7 +24,7 @@
 #include "jobs/train/gradient_exchange.hpp"
 #include "jobs/train/optimizer.hpp"
 #include "jobs/train/pack_input.hpp"
-#include "jobs/train/predict_rows.hpp"
+#include "jobs/train/parts.hpp"
 #include "jobs/train/train_step.hpp"
 #include "jobs/train/trainer.hpp"
 #include "models/directory/load_model.hpp"

@@ -23,7 +23,6 @@
 #include "dist/mesh.hpp"
 #include "jobs/process_memory.hpp"
 #include "jobs/train/pack_input.hpp"
-#include "jobs/train/predict_rows.hpp"
 #include "jobs/train/stage_worker.hpp"
 #include "models/directory/load_model.hpp"
 #include "models/gradients/gradient_accumulator.hpp"

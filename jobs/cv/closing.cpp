@@ -12,7 +12,7 @@
 #include "jobs/results/finished_jobs.hpp"
 #include "jobs/results/prediction_table.hpp"
 #include "jobs/run/startup_facts.hpp"
-#include "jobs/train/predict_rows.hpp"
+#include "jobs/train/pack_input.hpp"
 
 namespace meshfold::jobs {
 namespace {

@@ -19,7 +19,7 @@
 #include "jobs/run/placement.hpp"
 #include "jobs/run/run_outcome.hpp"
 #include "jobs/run/startup_facts.hpp"
-#include "jobs/train/trainer.hpp"
+#include "jobs/train/parts.hpp"
 #include "models/directory/load_model.hpp"
 
 namespace meshfold::jobs {

@@ -13,7 +13,7 @@
 #include "jobs/run/job_setup.hpp"
 #include "jobs/run/run_outcome.hpp"
 #include "jobs/run/startup_facts.hpp"
-#include "jobs/train/trainer.hpp"
+#include "jobs/train/parts.hpp"
 #include "models/directory/model_outline.hpp"
 #include "models/gradients/parameter_blocks.hpp"
 

@@ -15,6 +15,7 @@
 #include "jobs/run/job_setup.hpp"
 #include "jobs/run/startup_facts.hpp"
 #include "jobs/train/feature_scales.hpp"
+#include "jobs/train/pack_input.hpp"
 #include "jobs/train/predict_rows.hpp"
 #include "jobs/train/trainer.hpp"
 #include "models/directory/load_model.hpp"

@@ -1,7 +1,6 @@
 #include "jobs/train/predict_rows.hpp"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
@@ -84,16 +83,6 @@ at::Tensor predict_rows(models::Model& model, const dist::Mesh& mesh, const data
   const at::Tensor counts = gathered.select(1, width);
   if (counts.ne(1).any().item<bool>()) throw std::logic_error("a row was not predicted exactly once");
   return gathered.narrow(1, 0, width).contiguous();
-}
-
-at::Tensor targets_of(const data::Dataset& dataset, std::span<const std::uint32_t> rows) {
-  const std::int64_t width = dataset.num_targets();
-  at::Tensor targets = at::empty({static_cast<std::int64_t>(rows.size()), width}, at::kFloat);
-  auto* out = targets.mutable_data_ptr<float>();
-  for (const std::uint32_t row : rows) {
-    out = std::ranges::copy(dataset.targets(row), out).out;
-  }
-  return targets;
 }
 
 }  // namespace meshfold::jobs

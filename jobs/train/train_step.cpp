@@ -11,7 +11,6 @@
 #include "dist/agreement.hpp"
 #include "jobs/error.hpp"
 #include "jobs/train/pack_input.hpp"
-#include "jobs/train/predict_rows.hpp"
 
 namespace meshfold::jobs {
 

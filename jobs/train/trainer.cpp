@@ -15,6 +15,8 @@
 #include "jobs/checkpoint/store.hpp"
 #include "jobs/error.hpp"
 #include "jobs/train/gradient_exchange.hpp"
+#include "jobs/train/pack_input.hpp"
+#include "jobs/train/parts.hpp"
 #include "jobs/train/predict_rows.hpp"
 #include "jobs/train/state_pieces.hpp"
 #include "jobs/train/train_step.hpp"

@@ -42,9 +42,4 @@ struct TrainOutcome {
 TrainOutcome train(const TrainTask& task, const TrainSettings& settings, models::Model& model, const dist::Mesh& mesh,
                    const data::Dataset& dataset, TrainListener& listener, const std::function<bool()>& stop_requested);
 
-/// Packs per step for training.parts = auto: least multiple of the data ranks times the pipeline stages that keeps the
-/// plan's largest step under max_tokens_per_pack a pack, so that every stage has as many packs as there are stages.
-/// Deterministic mode demands a power of two divisible by the data ranks (ConfigError).
-int resolve_parts(const TrainingSection& training, const data::Dataset& dataset, int data_ranks, int stages = 1);
-
 }  // namespace meshfold::jobs

@@ -9,6 +9,8 @@
 
 #include "jobs/checkpoint/store.hpp"
 #include "jobs/error.hpp"
+#include "jobs/train/pack_input.hpp"
+#include "jobs/train/parts.hpp"
 #include "jobs/train/predict_rows.hpp"
 #include "tests/jobs/toy_problem.hpp"
 
