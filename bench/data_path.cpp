@@ -26,7 +26,6 @@
 #include "jobs/train/pack_input.hpp"
 #include "jobs/train/parts.hpp"
 #include "jobs/train/train_step.hpp"
-#include "jobs/train/trainer.hpp"
 #include "models/directory/load_model.hpp"
 
 namespace meshfold {
@@ -163,7 +162,8 @@ void compare_assembly(const data::Dataset& dataset, const std::string& model_dir
   const dist::Mesh mesh;
   jobs::GradientExchange exchange(model->parameters(), mesh, jobs::StateSharding::kOff);
   const auto optimizer = jobs::make_optimizer(model->parameters(), settings.optimizer, exchange.owned());
-  jobs::TrainStep train_step("bench", settings, *model, mesh, dataset, exchange, *optimizer, parts);
+  jobs::TrainStep train_step(jobs::step_settings("bench", settings, parts), *model, mesh, dataset,
+                             {exchange, *optimizer});
   train_step.run(plan.step(kSteps), 0, 1e-5, {});  // warms up
   const double start = processor_seconds();
   for (std::size_t step = 0; step < kSteps; ++step) {

@@ -12,13 +12,15 @@
 namespace meshfold::jobs {
 
 StageWorker::StageWorker(models::Model& model, const data::Dataset& dataset, std::vector<PackRows> packs,
-                         const models::ForwardContext& context, models::GradientAccumulator* gradients)
+                         const models::ForwardContext& context, models::GradientAccumulator* gradients,
+                         models::PackPlace last_pack)
     : model_(model),
       stage_(model.stage()),
       dataset_(dataset),
       packs_(std::move(packs)),
       context_(context),
-      gradients_(gradients) {
+      gradients_(gradients),
+      last_pack_(last_pack) {
   context_.gradients = gradients;
 }
 
@@ -63,8 +65,8 @@ std::vector<at::Tensor> StageWorker::forward(const PipelineCell& cell, const std
 }
 
 std::vector<at::Tensor> StageWorker::backward(const PipelineCell& cell, const std::vector<at::Tensor>& received) {
-  const bool last = ++num_backward_ == packs_.size();
-  gradients_->begin_pack(last ? models::PackPlace::kLast : models::PackPlace::kInside);
+  const bool is_last_pack = static_cast<std::size_t>(cell.pack) + 1 == packs_.size();  // backwards come in pack order
+  gradients_->begin_pack(is_last_pack ? last_pack_ : models::PackPlace::kInside);
   std::vector<at::Tensor> sent;
   // An empty pack still takes its place in the tree of sums.
   if (!is_empty(cell.pack)) {

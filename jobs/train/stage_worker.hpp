@@ -28,10 +28,12 @@ class StageWorker final : public PipelineWorker {
   using TakeOutputs = std::function<void(int pack, const data::PackedBatch&, const at::Tensor& outputs)>;
   using Loss = std::function<at::Tensor(int pack, const data::PackedBatch&, const at::Tensor& outputs)>;
 
-  /// `packs`: dataset rows of each. `context` has the mode and the draws. `gradients` is needed for kTraining: it gets
-  /// each pack between begin_pack() and end_pack(), empty ones too. All outlive this object.
+  /// `context` has the mode and the draws. `gradients` is needed for kTraining: it gets each pack between begin_pack()
+  /// and end_pack(), empty ones too, and `last_pack` says whether the last of `packs` is the step's last too. All
+  /// references outlive this object.
   StageWorker(models::Model& model, const data::Dataset& dataset, std::vector<PackRows> packs,
-              const models::ForwardContext& context, models::GradientAccumulator* gradients = nullptr);
+              const models::ForwardContext& context, models::GradientAccumulator* gradients = nullptr,
+              models::PackPlace last_pack = models::PackPlace::kLast);
 
   void on_outputs(TakeOutputs take) { take_outputs_ = std::move(take); }
   /// What backward begins from: a scalar with the graph of the outputs.
@@ -59,10 +61,10 @@ class StageWorker final : public PipelineWorker {
   std::vector<PackRows> packs_;
   models::ForwardContext context_;
   models::GradientAccumulator* gradients_;
+  models::PackPlace last_pack_;
   TakeOutputs take_outputs_;
   Loss loss_;
   std::map<int, Held> held_;
-  std::size_t num_backward_ = 0;
 };
 
 }  // namespace meshfold::jobs

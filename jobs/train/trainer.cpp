@@ -79,7 +79,7 @@ class Trainer {
         plateau_(settings.plateau, better_),
         exchange_(model.parameters(), mesh, settings.state_sharding, settings.bucket_bytes),
         optimizer_(make_optimizer(model.parameters(), settings.optimizer, exchange_.owned())),
-        train_step_(task.name, settings, model, mesh, dataset, exchange_, *optimizer_, parts_),
+        train_step_(step_settings(task.name, settings, parts_), model, mesh, dataset, {exchange_, *optimizer_}),
         meter_(mesh),
         store_(task.directory, mesh.all()) {}
 

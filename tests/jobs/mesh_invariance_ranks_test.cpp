@@ -196,7 +196,7 @@ std::map<std::string, at::Tensor> first_gradients(ToyKind kind, const Mesh& mesh
   const models::ParameterStore& store = model->parameters();
   GradientExchange exchange(store, mesh, StateSharding::kOverData, settings.bucket_bytes);
   GradientRecorder recorder(store, exchange.owned());
-  TrainStep step("test", settings, *model, mesh, dataset, exchange, recorder, settings.training.parts);
+  TrainStep step(step_settings("test", settings, settings.training.parts), *model, mesh, dataset, {exchange, recorder});
   const std::vector<std::uint32_t> rows = {3, 17, 0, 22, 9, 31, 12};
   step.run(rows, 0, 0.1, {});
 
@@ -336,7 +336,8 @@ TEST_P(MeshInvariance, ComputesInBf16WithCopiesOfTheUpdatedWeights) {
     const auto model = make_toy_encoder(GetParam(), mesh, 7, at::kBFloat16);
     GradientExchange exchange(model->parameters(), mesh, StateSharding::kOverData);
     const auto optimizer = make_optimizer(model->parameters(), settings.optimizer, exchange.owned());
-    TrainStep step("test", settings, *model, mesh, dataset_, exchange, *optimizer, settings.training.parts);
+    TrainStep step(step_settings("test", settings, settings.training.parts), *model, mesh, dataset_,
+                   {exchange, *optimizer});
     const at::Tensor before = predict_rows(*model, mesh, dataset_, rows, 12);
     step.run(rows, 0, 0.1, {});
     const at::Tensor after = predict_rows(*model, mesh, dataset_, rows, 12);

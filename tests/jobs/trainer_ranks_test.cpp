@@ -9,6 +9,7 @@
 #include "jobs/checkpoint/store.hpp"
 #include "jobs/error.hpp"
 #include "jobs/train/predict_rows.hpp"
+#include "jobs/train/step_agreement.hpp"
 #include "jobs/train/trainer.hpp"
 #include "models/gradients/tensor_memory.hpp"
 #include "tests/jobs/toy_mesh.hpp"
@@ -275,6 +276,28 @@ TEST_F(ToyTrainingOnRanks, FailsOnAllRanksWhenOneThrowsInAStep) {
 TEST_F(ToyTrainingOnRanks, FailsOnAllRanksWhenOneThrowsInARehearsal) {
   check_one_rank_fails_all(with_loss(fast_settings(), models::LossKind::kMcrmse),
                            [](tests::ToyModel& model) { model.fails_at_step = 5; });
+}
+
+TEST_F(ToyTrainingOnRanks, AgreesOnTheSumsOfAStepOrFailsOnAllRanks) {
+  const int ranks = mesh_.all().size(), last = ranks - 1;
+  std::vector<double> values = {1.0, mesh_.all().rank() + 1.0};
+  StepAgreement fine(mesh_.all(), "step 1 of toy", nullptr), failed(mesh_.all(), "step 2 of toy", nullptr);
+  fine.sum(values);
+  EXPECT_EQ(values, (std::vector<double>{1.0 * ranks, ranks * (ranks + 1) / 2.0}));
+
+  failed.attempt([&] {
+    if (mesh_.all().rank() == last) throw std::runtime_error("no memory");
+  });
+  try {
+    failed.sum(values);
+    ADD_FAILURE() << "no error";
+  } catch (const dist::PeerFailed& error) {
+    EXPECT_NE(mesh_.all().rank(), last);
+    EXPECT_NE(std::string(error.what()).find("no memory"), std::string::npos) << error.what();
+  } catch (const std::runtime_error& error) {
+    EXPECT_EQ(mesh_.all().rank(), last);
+    EXPECT_STREQ(error.what(), "no memory");
+  }
 }
 
 TEST_F(ToyTrainingOnRanks, FailsOnAllRanksWhenTheListenerThrows) {
