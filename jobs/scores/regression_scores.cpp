@@ -26,7 +26,7 @@ std::vector<double> rounded(std::vector<double> values) {
   return values;
 }
 
-/// Of no use where the targets are constant; scikit-learn's force_finite would call it 0 or 1.
+/// Undefined where the targets are constant; scikit-learn's force_finite would call it 0 or 1.
 double coefficient_of_determination(double squares, const std::vector<double>& wanted) {
   double mean = 0.0, deviation = 0.0;
   for (const double value : wanted) mean += value;

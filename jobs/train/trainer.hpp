@@ -37,7 +37,7 @@ struct TrainOutcome {
 /// Trains `model` on the mesh from the newest usable checkpoint of the task's directory, or from its present weights.
 /// Collective over the mesh. Evaluates after every epoch (and every training.eval_every_steps), commits a checkpoint
 /// then (and every checkpoint.every_steps), and on return `model` holds the selected weights (cv.select). Loss,
-/// clipping and stop decisions are agreed over the mesh. `stop_requested` is asked once a step on each rank. Throws
+/// clipping and stop decisions are agreed over the mesh. `stop_requested` is asked once per step on each rank. Throws
 /// BadNumbersError when loss or gradient norm is not finite.
 TrainOutcome train(const TrainTask& task, const TrainSettings& settings, models::Model& model, const dist::Mesh& mesh,
                    const data::Dataset& dataset, TrainListener& listener, const std::function<bool()>& stop_requested);
