@@ -24,9 +24,8 @@
 #include "jobs/train/gradient_exchange.hpp"
 #include "jobs/train/optimizer.hpp"
 #include "jobs/train/pack_input.hpp"
-#include "jobs/train/predict_rows.hpp"
+#include "jobs/train/parts.hpp"
 #include "jobs/train/train_step.hpp"
-#include "jobs/train/trainer.hpp"
 #include "models/directory/load_model.hpp"
 
 namespace meshfold {
@@ -154,17 +153,17 @@ void compare_assembly(const data::Dataset& dataset, const std::string& model_dir
   }
   options.compute_type = type;
   const auto model = models::load_model(model_directory, options).model;
-  jobs::RunConfig config;
-  config.run.threads = 1;
-  config.training.batch_size = kBatchSize;
-  const int parts = jobs::resolve_parts(config.training, dataset, 1);
+  jobs::TrainSettings settings;
+  settings.training.batch_size = kBatchSize;
+  const int parts = jobs::resolve_parts(settings.training, dataset, 1);
   const auto rows = shuffled_rows(dataset);
   const data::StepPlan plan(1, 0, rows, kBatchSize, data::LastStep::kShort);
   if (plan.num_steps() <= kSteps) throw std::invalid_argument("the dataset has too few rows");
   const dist::Mesh mesh;
   jobs::GradientExchange exchange(model->parameters(), mesh, jobs::StateSharding::kOff);
-  const auto optimizer = jobs::make_optimizer(model->parameters(), config.optimizer, exchange.owned());
-  jobs::TrainStep train_step("bench", config, *model, mesh, dataset, exchange, *optimizer, parts);
+  const auto optimizer = jobs::make_optimizer(model->parameters(), settings.optimizer, exchange.owned());
+  jobs::TrainStep train_step(jobs::step_settings("bench", settings, parts), *model, mesh, dataset,
+                             {exchange, *optimizer});
   train_step.run(plan.step(kSteps), 0, 1e-5, {});  // warms up
   const double start = processor_seconds();
   for (std::size_t step = 0; step < kSteps; ++step) {

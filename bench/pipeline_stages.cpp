@@ -23,7 +23,6 @@
 #include "dist/mesh.hpp"
 #include "jobs/process_memory.hpp"
 #include "jobs/train/pack_input.hpp"
-#include "jobs/train/predict_rows.hpp"
 #include "jobs/train/stage_worker.hpp"
 #include "models/directory/load_model.hpp"
 #include "models/gradients/gradient_accumulator.hpp"
@@ -43,11 +42,11 @@ class TimedStage final : public jobs::PipelineWorker {
  public:
   explicit TimedStage(jobs::PipelineWorker& stage) : stage_(stage) {}
 
-  Tensors buffers(const jobs::Cell& cell) override { return stage_.buffers(cell); }
-  Tensors forward(const jobs::Cell& cell, const Tensors& received) override {
+  Tensors buffers(const jobs::PipelineCell& cell) override { return stage_.buffers(cell); }
+  Tensors forward(const jobs::PipelineCell& cell, const Tensors& received) override {
     return timed(forward_s, [&] { return stage_.forward(cell, received); });
   }
-  Tensors backward(const jobs::Cell& cell, const Tensors& received) override {
+  Tensors backward(const jobs::PipelineCell& cell, const Tensors& received) override {
     return timed(backward_s, [&] { return stage_.backward(cell, received); });
   }
 
@@ -68,14 +67,14 @@ class TimedStage final : public jobs::PipelineWorker {
 struct Settings {
   std::string model, dataset;
   int packs, samples, steps;
-  jobs::ScheduleName schedule = jobs::ScheduleName::kOneForwardOneBackward;
+  jobs::PipelineOrder schedule = jobs::PipelineOrder::kOneForwardOneBackward;
 };
 
 Settings read_settings(int argc, char** argv) {
   if (argc < 6)
     throw std::invalid_argument("usage: pipeline_stages_bench MODEL DATASET.h5 PACKS SAMPLES STEPS [1f1b|gpipe]");
   Settings settings{argv[1], argv[2], std::atoi(argv[3]), std::atoi(argv[4]), std::atoi(argv[5])};
-  if (argc > 6 && std::string(argv[6]) == "gpipe") settings.schedule = jobs::ScheduleName::kGpipe;
+  if (argc > 6 && std::string(argv[6]) == "gpipe") settings.schedule = jobs::PipelineOrder::kGpipe;
   return settings;
 }
 
@@ -129,10 +128,10 @@ class Bench {
     models::ForwardContext context;
     context.mode = models::Mode::kTraining;
     context.draws = {42, static_cast<std::uint32_t>(number), 0};
-    std::vector<jobs::StageWorker::Rows> packs;
+    std::vector<jobs::PackRows> packs;
     const auto size = static_cast<std::size_t>(settings_.samples);
     for (std::size_t p = 0; p < static_cast<std::size_t>(settings_.packs); ++p) {
-      packs.push_back(jobs::StageWorker::Rows(rows_).subspan(p * size, size));
+      packs.push_back(jobs::PackRows(rows_).subspan(p * size, size));
     }
     jobs::StageWorker stage(*model_, dataset_, std::move(packs), context, &gradients_);
     stage.set_loss([&](int, const data::PackedBatch& batch, const at::Tensor& outputs) {

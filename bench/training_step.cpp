@@ -291,7 +291,7 @@ void train(const Arguments& arguments, models::Model& model, const models::BertC
     lap(forward);
     value.backward();
     gradients.end_pack();
-    const at::Tensor& gradient = gradients.reduce(alone);
+    const models::FlatGradient gradient(gradients.reduce(alone));
     lap(backward);
     models::gradient_norm(model.parameters(), gradient);
     lap(norm);

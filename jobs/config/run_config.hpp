@@ -11,11 +11,7 @@
 #include "data/tokenizer.hpp"
 #include "data/turns.hpp"
 #include "jobs/scores/metric_kinds.hpp"
-#include "jobs/train/early_stopping.hpp"
-#include "jobs/train/optimizer.hpp"
-#include "jobs/train/pipeline_schedule.hpp"
-#include "jobs/train/plateau_decay.hpp"
-#include "jobs/train/schedule.hpp"
+#include "jobs/train/train_settings.hpp"
 #include "models/losses/loss.hpp"
 #include "models/networks/model.hpp"
 #include "models/parameters/layer_rates.hpp"
@@ -33,7 +29,6 @@ enum class FoldStrategy {
   kStratifiedGroup,
   kMultilabelStratifiedGroup
 };
-enum class Select { kBest, kLast };
 enum class DeviceChoice { kAuto, kCpu, kCuda };
 enum class PredictOutput { kLogits, kProbability, kValue };
 enum class EmptyText { kError, kKeep };
@@ -97,20 +92,6 @@ struct ModelSection {
   std::optional<double> head_dropout;  ///< model.head_dropout
 };
 
-struct TrainingSection {
-  int epochs = 3;
-  int max_steps = 0;  ///< 0: no limit; else training ends after so many steps and the schedule spans them
-  int batch_size = 32;
-  int parts = 0;  ///< packs per step; 0: auto
-  int max_tokens_per_pack = 4096;
-  bool deterministic = false;
-  models::Recompute recompute = models::Recompute::kNone;
-  bool drop_last = false;
-  double max_grad_norm = 1.0;  ///< 0: no clipping
-  int eval_every_steps = 0;    ///< beside epoch ends; 0: at epoch ends only
-  EarlyStoppingConfig early_stopping;
-};
-
 struct MeshSection {
   int data = 0, pipeline = 1, tensor = 1;  ///< per job; one of them may be 0: as many as are left
   bool shard_optimizer = true;             ///< optimizer states of a data rank's share of the parameters only (ZeRO-1)
@@ -122,7 +103,7 @@ inline std::int64_t bucket_bytes(const MeshSection& mesh) {
 }
 
 struct PipelineSection {
-  ScheduleName schedule = ScheduleName::kOneForwardOneBackward;
+  PipelineOrder schedule = PipelineOrder::kOneForwardOneBackward;
   std::vector<int> stages;  ///< layers of each stage; empty: balanced by cost
 };
 
@@ -138,11 +119,6 @@ struct CvSection {
   Select select = Select::kBest;
   MetricChoice metric;                       ///< what is best
   std::optional<double> clip_min, clip_max;  ///< for test predictions and oof values
-};
-
-struct CheckpointSection {
-  int every_steps = 0;  ///< 0: at epoch ends only
-  int keep_last = 1;
 };
 
 struct PredictSection {
@@ -165,7 +141,7 @@ struct RunConfig {
   models::LossConfig loss;
   OptimizerConfig optimizer;
   models::LayerRates layer_rates;  ///< freeze.embeddings, freeze.lower_layers, optimizer.layer_decay
-  ScheduleConfig schedule;
+  LearningRateSchedule schedule;
   PlateauConfig plateau;
   TrainingSection training;
   Precision precision = Precision::kFp32;
@@ -182,5 +158,8 @@ struct RunConfig {
   std::string hash;      ///< of the data and training keys; checkpoints and results carry it
   std::string ini_text;  ///< the resolved config as written to <run>/config.ini
 };
+
+/// What training takes of it. `run.seed` is the run's; a job has its own (job_seed).
+TrainSettings train_settings(const RunConfig& config);
 
 }  // namespace meshfold::jobs

@@ -291,9 +291,9 @@ class Validation {
 
   void check_schedule() {
     const auto& schedule = config_.schedule;
-    const bool is_table = schedule.kind == ScheduleKind::kTable;
+    const bool is_table = schedule.kind == LearningRateCurve::kTable;
     // A kept config.ini gives every option, also the ratio with its default.
-    if (schedule.warmup_steps && schedule.warmup_ratio != ScheduleConfig{}.warmup_ratio) {
+    if (schedule.warmup_steps && schedule.warmup_ratio != LearningRateSchedule{}.warmup_ratio) {
       fault("schedule.warmup_steps", "and schedule.warmup_ratio are both given; unset one of them");
     }
     if (!is_table && !schedule.table.empty()) fault("schedule.table", "needs schedule.kind = table");

@@ -9,7 +9,7 @@
 #include "jobs/results/finished_jobs.hpp"
 #include "jobs/results/prediction_table.hpp"
 #include "jobs/run/closing.hpp"
-#include "jobs/train/predict_rows.hpp"
+#include "jobs/train/pack_input.hpp"
 
 namespace meshfold::jobs {
 

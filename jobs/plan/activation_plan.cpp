@@ -124,11 +124,11 @@ StepPeak step_peak(const RankGeometry& rank, const PipelineSchedule& schedule, s
   const auto look = [&](std::int64_t working) {
     if (held + working > peak.total()) peak = {held, working};
   };
-  for (const Cell& cell : schedule.cells[static_cast<std::size_t>(rank.place.pipeline)]) {
+  for (const PipelineCell& cell : schedule.cells[static_cast<std::size_t>(rank.place.pipeline)]) {
     const PackShape& pack = packs[static_cast<std::size_t>(cell.pack)];
     if (pack.tokens == 0) continue;
     const PackBytes bytes(rank, pack);
-    if (cell.phase == Phase::kForward) {
+    if (cell.phase == PipelinePhase::kForward) {
       held += bytes.kept();
       look(bytes.working_forward());
     } else {

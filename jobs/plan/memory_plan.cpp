@@ -18,7 +18,7 @@ RankMemory kept_memory(const models::ParameterStore& store, const RunConfig& con
   memory.compute_copies = store.compute_copy_bytes();
   memory.gradients = set_bytes;
   memory.deterministic_sets = (models::num_gradient_sets(summation, packs) - 1) * set_bytes;
-  memory.optimizer = num_elements(owned) * state_bytes_an_element(config.optimizer.kind);
+  memory.optimizer = num_elements(owned) * state_bytes_per_element(config.optimizer.kind);
   return memory;
 }
 
@@ -27,7 +27,7 @@ std::int64_t checkpoint_bytes(const models::ParameterStore& whole_model, const O
   std::int64_t bytes = 0;
   for (const models::Parameter& parameter : whole_model) {
     const bool learns = parameter.spec.rate > 0;
-    bytes += parameter.num_elements * (value_bytes + (learns ? state_bytes_an_element(optimizer.kind) : 0));
+    bytes += parameter.num_elements * (value_bytes + (learns ? state_bytes_per_element(optimizer.kind) : 0));
   }
   return bytes;
 }

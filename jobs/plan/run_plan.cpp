@@ -12,7 +12,7 @@
 #include "jobs/plan/step_shapes.hpp"
 #include "jobs/prepare/head.hpp"
 #include "jobs/prepare/lone_dataset.hpp"
-#include "jobs/train/trainer.hpp"
+#include "jobs/train/parts.hpp"
 #include "models/directory/model_outline.hpp"
 #include "models/gradients/parameter_blocks.hpp"
 
@@ -78,9 +78,7 @@ class GroupPlanner {
       : outline_(outline),
         config_(config),
         group_(group),
-        schedule_(make_pipeline_schedule(
-            group.shape.pipeline > 1 ? config.pipeline.schedule : ScheduleName::kOneForwardOneBackward,
-            group.shape.pipeline, packs_of_rank())) {}
+        schedule_(make_pipeline_schedule(config.pipeline.schedule, group.shape.pipeline, packs_of_rank())) {}
 
   void keep_state() {
     const dist::MeshShape& shape = group_.shape;

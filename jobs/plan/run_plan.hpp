@@ -11,7 +11,7 @@
 #include "jobs/console.hpp"
 #include "jobs/plan/memory_plan.hpp"
 #include "jobs/plan/traffic_plan.hpp"
-#include "jobs/train/schedule.hpp"
+#include "jobs/train/learning_rate_schedule.hpp"
 #include "models/networks/stage_ranges.hpp"
 #include "models/parameters/layout_map.hpp"
 

@@ -14,6 +14,7 @@
 #include "jobs/report/metrics_log.hpp"
 #include "jobs/report/tensorboard_log.hpp"
 #include "jobs/train/feature_scales.hpp"
+#include "jobs/train/pack_input.hpp"
 #include "jobs/train/predict_rows.hpp"
 #include "jobs/train/trainer.hpp"
 #include "models/directory/load_model.hpp"
@@ -156,7 +157,7 @@ JobOutcome run_job(const JobPlan& plan, const JobInputs& inputs, const dist::Mes
   TrainListener& report_to = listener ? static_cast<TrainListener&>(*listener) : silence;
   TrainOutcome outcome;
   try {
-    outcome = train(task, config, *model, mesh, inputs.training, report_to, environment.stop_requested);
+    outcome = train(task, train_settings(config), *model, mesh, inputs.training, report_to, environment.stop_requested);
   } catch (const BadNumbersError& error) {  // agreed: every rank of the mesh is here
     return {JobState::kBadNumbers, error.what()};
   }

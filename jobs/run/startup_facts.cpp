@@ -6,7 +6,7 @@
 
 #include "base/text.hpp"
 #include "jobs/run/job.hpp"
-#include "jobs/train/trainer.hpp"
+#include "jobs/train/parts.hpp"
 #include "models/directory/load_model.hpp"
 #include "models/networks/pooling_names.hpp"
 #include "models/ops/kernels/matmul.hpp"

@@ -12,7 +12,7 @@
 #include "jobs/results/submission.hpp"
 #include "jobs/run/closing.hpp"
 #include "jobs/run/training_run.hpp"
-#include "jobs/train/predict_rows.hpp"
+#include "jobs/train/pack_input.hpp"
 
 namespace meshfold::jobs {
 namespace {

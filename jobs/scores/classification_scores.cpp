@@ -1,10 +1,14 @@
+#include "jobs/scores/classification_scores.hpp"
+
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <limits>
 #include <stdexcept>
 
+#include "jobs/scores/metric_kinds.hpp"
+#include "jobs/scores/per_label.hpp"
 #include "jobs/scores/score_statistics.hpp"
-#include "jobs/scores/task_scores.hpp"
 
 namespace meshfold::jobs {
 namespace {

@@ -1,11 +1,12 @@
 #include "jobs/scores/metric_kinds.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <stdexcept>
+#include <system_error>
 
 #include "base/text.hpp"
 #include "data/nearest_name.hpp"
-#include "jobs/scores/task_scores.hpp"
 
 namespace meshfold::jobs {
 namespace {
@@ -63,6 +64,17 @@ Better MetricChoice::better_for(models::Task task) const {
   const auto kind = std::ranges::find(metric_kinds(), base, &MetricKind::name);
   if (kind == metric_kinds().end()) throw std::invalid_argument("metric '" + base + "' is not known");
   return kind->better;
+}
+
+std::optional<std::vector<double>> grades_of(const std::vector<std::string>& classes) {
+  std::vector<double> grades;
+  for (const std::string& name : classes) {
+    int grade = 0;
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), grade);
+    if (error != std::errc() || end != name.data() + name.size()) return std::nullopt;
+    grades.push_back(grade);
+  }
+  return grades;
 }
 
 std::string metric_fault(const std::string& name, models::Task task, const std::vector<std::string>& labels) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,9 @@ struct MetricChoice {
 
 /// "mcrmse" (regression) or "log_loss".
 std::string default_metric(models::Task task);
+
+/// The grades that class names say, or nothing if one is no integer: sorted as text, "10" comes before "2".
+std::optional<std::vector<double>> grades_of(const std::vector<std::string>& classes);
 
 /// What is wrong with `name` for a head with these labels, or nothing; with the nearest name that is right. `labels`
 /// may be empty where they are not known yet.

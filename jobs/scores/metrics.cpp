@@ -6,8 +6,9 @@
 #include <limits>
 #include <stdexcept>
 
+#include "jobs/scores/classification_scores.hpp"
 #include "jobs/scores/metric_kinds.hpp"
-#include "jobs/scores/task_scores.hpp"
+#include "jobs/scores/regression_scores.hpp"
 
 namespace meshfold::jobs {
 namespace {

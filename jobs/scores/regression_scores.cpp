@@ -1,14 +1,17 @@
+#include "jobs/scores/regression_scores.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
+#include "jobs/scores/per_label.hpp"
 #include "jobs/scores/score_statistics.hpp"
-#include "jobs/scores/task_scores.hpp"
 
 namespace meshfold::jobs {
 namespace {
 
-/// One value a target of each metric.
+/// One value per target of each metric.
 struct PerTarget {
   std::vector<double> squares, rmse, mae, r2, pearson, spearman, qwk;
 };
@@ -23,7 +26,7 @@ std::vector<double> rounded(std::vector<double> values) {
   return values;
 }
 
-/// Of no use where the targets are constant; scikit-learn's force_finite would call it 0 or 1.
+/// Undefined where the targets are constant; scikit-learn's force_finite would call it 0 or 1.
 double coefficient_of_determination(double squares, const std::vector<double>& wanted) {
   double mean = 0.0, deviation = 0.0;
   for (const double value : wanted) mean += value;

@@ -22,6 +22,17 @@ bool is_constant(std::span<const double> values) {
 
 }  // namespace
 
+double mean_of_defined(std::span<const double> values) {
+  double sum = 0.0;
+  int count = 0;
+  for (const double value : values) {
+    if (std::isnan(value)) continue;
+    sum += value;
+    ++count;
+  }
+  return count > 0 ? sum / count : kUndefined;
+}
+
 std::vector<double> mean_ranks(std::span<const double> values) {
   std::vector<std::size_t> order(values.size());
   std::iota(order.begin(), order.end(), std::size_t{0});

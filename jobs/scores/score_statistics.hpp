@@ -5,6 +5,9 @@
 
 namespace meshfold::jobs {
 
+/// Mean of those that are not NaN; NaN if all are.
+double mean_of_defined(std::span<const double> values);
+
 // Statistics of pairs of equally long, non-empty series, in fp64. NaN where undefined.
 
 /// Ranks from 1; equal values share the mean of their ranks (scipy.stats.rankdata).

@@ -73,7 +73,7 @@ bool are_untouched(const float* values, std::int64_t n) {
 struct ChunkArrays {
   const float* gradient;
   float *value, *first, *second;
-  std::uint8_t* has_moments;  ///< a block
+  std::uint8_t* has_moments;  ///< per block
 };
 
 /// Moments of new blocks are written before they are read (zero_pages.hpp).

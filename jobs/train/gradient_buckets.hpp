@@ -12,8 +12,8 @@ namespace meshfold::jobs {
 /// Distributed", 2020).
 struct GradientBucket {
   ElementRange range;
-  std::vector<std::size_t>
-      first_blocks;  ///< [data ranks + 1] where each rank's share begins, among the store's models::parameter_blocks()
+  /// [data ranks + 1] Where each rank's share begins, among the store's models::parameter_blocks().
+  std::vector<std::size_t> first_blocks;
   std::vector<ElementRange> shares;  ///< [data ranks]
 };
 

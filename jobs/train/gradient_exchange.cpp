@@ -85,7 +85,7 @@ void GradientExchange::sum_over_tensor(const at::Tensor& flat_gradient) const {
 }
 
 double GradientExchange::norm(const models::FlatGradient& gradient) const {
-  // A slot a block and tensor rank: whoever has a block writes its slot, the others have exact zeros there.
+  // A slot per block and tensor rank: whoever has a block writes its slot, the others have exact zeros there.
   const at::Tensor slots = at::zeros({mesh_.tensor().size(), blocks_of_model_}, at::kDouble);
   auto* const own = slots.mutable_data_ptr<double>() + mesh_.tensor().rank() * blocks_of_model_ + blocks_before_;
   const auto rank = static_cast<std::size_t>(sharded_ ? mesh_.data().rank() : 0);

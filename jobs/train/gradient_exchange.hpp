@@ -14,9 +14,6 @@
 
 namespace meshfold::jobs {
 
-/// Whether a data rank keeps optimizer states for its share of the parameters only (ZeRO-1, Rajbhandari et al. 2020).
-enum class StateSharding { kOff, kOverData };
-
 /// What the ranks of a mesh exchange between backward and the next forward. Gradients are complete once they are summed
 /// over the data axis, and, where every tensor rank had only its rows of tokens, over the tensor axis. With kOverData a
 /// data rank gets only the gradients of its share of the parameter blocks, updates those, and the values are gathered;

@@ -50,7 +50,7 @@ void Optimizer::check_gradient(const at::Tensor& values) const {
   }
 }
 
-std::int64_t state_bytes_an_element(OptimizerKind kind) {
+std::int64_t state_bytes_per_element(OptimizerKind kind) {
   return kind == OptimizerKind::kAdamW ? 2 * static_cast<std::int64_t>(sizeof(float)) : 0;
 }
 

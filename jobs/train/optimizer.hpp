@@ -22,12 +22,15 @@ struct OptimizerConfig {
   double weight_decay = 0.01;         ///< AdamW: decoupled. SGD: added to the gradient. Not for Decay::kNo.
 };
 
+/// Whether a data rank keeps optimizer states for its share of the parameters only (ZeRO-1, Rajbhandari et al. 2020).
+enum class StateSharding { kOff, kOverData };
+
 /// Elements [begin, end) of a store's flat storage.
 struct ElementRange {
   std::int64_t begin = 0, end = 0;
   std::int64_t size() const { return end - begin; }
 };
-/// Ranges that do not overlap, in rising order. Values "of the ranges" are one an element, range after range.
+/// Ranges that do not overlap, in rising order. Values "of the ranges" are one per element, range after range.
 using ElementRanges = std::vector<ElementRange>;
 
 /// Updates the elements of some ranges of a store's flat storage and keeps what it must remember of them. Updates are
@@ -39,7 +42,7 @@ class Optimizer {
   /// `learning_rate`. Does not refresh compute copies. Throws invalid_argument for a gradient of another size or type.
   virtual void step(const models::FlatGradient& gradient, double gradient_scale, double learning_rate) = 0;
 
-  /// Remembered between updates, one value an element of the ranges: "first_moment", fp32 [num_elements()].
+  /// Remembered between updates, one value per element of the ranges: "first_moment", fp32 [num_elements()].
   struct State {
     std::string name;
     at::Tensor values;
@@ -73,8 +76,8 @@ class Optimizer {
   std::int64_t num_updates_ = 0;
 };
 
-/// Bytes that an optimizer remembers of an element.
-std::int64_t state_bytes_an_element(OptimizerKind kind);
+/// Bytes that an optimizer remembers of each element.
+std::int64_t state_bytes_per_element(OptimizerKind kind);
 
 ElementRanges whole_range(const models::ParameterStore& store);
 std::unique_ptr<Optimizer> make_optimizer(const models::ParameterStore& store, const OptimizerConfig& config,

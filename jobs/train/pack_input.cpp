@@ -1,7 +1,9 @@
 #include "jobs/train/pack_input.hpp"
 
+#include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -46,6 +48,14 @@ at::Tensor to_targets(const data::PackedBatch& batch, at::Device device) {
   const std::int64_t width = samples == 0 ? 0 : static_cast<std::int64_t>(batch.targets.size()) / samples;
   return at::from_blob(const_cast<float*>(batch.targets.data()), {samples, width}, at::TensorOptions(at::kFloat))
       .to(at::TensorOptions(device), /*non_blocking=*/false, /*copy=*/true);
+}
+
+at::Tensor targets_of(const data::Dataset& dataset, std::span<const std::uint32_t> rows) {
+  const std::int64_t width = dataset.num_targets();
+  at::Tensor targets = at::empty({static_cast<std::int64_t>(rows.size()), width}, at::kFloat);
+  auto* out = targets.mutable_data_ptr<float>();
+  for (const std::uint32_t row : rows) out = std::ranges::copy(dataset.targets(row), out).out;
+  return targets;
 }
 
 }  // namespace meshfold::jobs

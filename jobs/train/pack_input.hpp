@@ -2,6 +2,10 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
+#include <span>
+
+#include "data/dataset.hpp"
 #include "data/pack.hpp"
 #include "models/context/packed_input.hpp"
 
@@ -12,5 +16,8 @@ models::PackedInput to_packed_input(const data::PackedBatch& batch, at::Device d
 
 /// The batch's targets, fp32 [samples, C], on `device`.
 at::Tensor to_targets(const data::PackedBatch& batch, at::Device device);
+
+/// Targets of any rows of the dataset, fp32 [rows, C], on the host.
+at::Tensor targets_of(const data::Dataset& dataset, std::span<const std::uint32_t> rows);
 
 }  // namespace meshfold::jobs

@@ -1,12 +1,14 @@
+#include "jobs/train/parts.hpp"
+
 #include <algorithm>
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
 
 #include "jobs/error.hpp"
-#include "jobs/train/trainer.hpp"
 
 namespace meshfold::jobs {
 namespace {
@@ -33,8 +35,9 @@ int fixed_parts(const TrainingSection& training, int data_ranks) {
 /// Tokens of the longest samples that one step could draw.
 std::int64_t largest_step(const data::Dataset& dataset, int batch_size, std::int64_t& longest) {
   std::vector<std::int64_t> lengths(dataset.num_samples());
-  for (std::uint32_t sample = 0; sample < dataset.num_samples(); ++sample)
+  for (std::uint32_t sample = 0; sample < dataset.num_samples(); ++sample) {
     lengths[sample] = dataset.sample_length(sample);
+  }
   const auto drawn = lengths.begin() + static_cast<std::ptrdiff_t>(
                                            std::min<std::size_t>(lengths.size(), static_cast<std::size_t>(batch_size)));
   std::partial_sort(lengths.begin(), drawn, lengths.end(), std::greater<>());
@@ -56,12 +59,13 @@ int resolve_parts(const TrainingSection& training, const data::Dataset& dataset,
   }
   std::int64_t longest = 0;
   const std::int64_t tokens = largest_step(dataset, training.batch_size, longest);
-  // A cut falls between samples, so a pack may exceed an even share by half a sample at either end. One sample a pack
-  // is the finest cut.
+  // A cut falls between samples, so a pack may exceed an even share by half a sample at either end. One sample
+  // per pack is the finest cut.
   const int unit = data_ranks * stages;
   int parts = unit;
-  while ((tokens + parts - 1) / parts + longest > training.max_tokens_per_pack && parts < training.batch_size)
+  while ((tokens + parts - 1) / parts + longest > training.max_tokens_per_pack && parts < training.batch_size) {
     parts += unit;
+  }
   return parts;
 }
 

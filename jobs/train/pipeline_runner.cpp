@@ -19,10 +19,10 @@ void wait_for(Works& works) {
   works.clear();
 }
 
-class Run {
+class PipelineRun {
  public:
-  Run(const PipelineSchedule& schedule, dist::ProcessGroup& pipeline, PipelineWorker& worker,
-      std::exception_ptr failure)
+  PipelineRun(const PipelineSchedule& schedule, dist::ProcessGroup& pipeline, PipelineWorker& worker,
+              std::exception_ptr failure)
       : schedule_(schedule),
         pipeline_(pipeline),
         worker_(worker),
@@ -38,7 +38,7 @@ class Run {
   }
 
   bool operator()() {
-    for (const Cell& cell : schedule_.cells[static_cast<std::size_t>(pipeline_.rank())]) take(cell);
+    for (const PipelineCell& cell : schedule_.cells[static_cast<std::size_t>(pipeline_.rank())]) take(cell);
     for (auto& [cell, works] : forward_sends_) wait_for(works);
     for (Works& works : backward_sends_) wait_for(works);
     if (failure_) std::rethrow_exception(failure_);
@@ -51,7 +51,7 @@ class Run {
   enum Mark { kFine = 0, kFailed = 1 };
 
   bool failed() const { return failure_ != nullptr || peer_failed_; }
-  int part_of(const Cell& cell) const { return cell.chunk * schedule_.num_stages + pipeline_.rank(); }
+  int part_of(const PipelineCell& cell) const { return cell.chunk * schedule_.num_stages + pipeline_.rank(); }
   int neighbour(int step) const { return (pipeline_.rank() + step + pipeline_.size()) % pipeline_.size(); }
 
   template <typename Compute>
@@ -64,9 +64,9 @@ class Run {
     }
   }
 
-  void take(const Cell& cell) {
-    if (cell.phase == Phase::kWeight) return attempt([&] { worker_.weight(cell); });
-    const bool forward = cell.phase == Phase::kForward;
+  void take(const PipelineCell& cell) {
+    if (cell.phase == PipelinePhase::kWeight) return attempt([&] { worker_.weight(cell); });
+    const bool forward = cell.phase == PipelinePhase::kForward;
     const bool from_other = forward ? part_of(cell) > 0 : part_of(cell) < num_parts_ - 1;
     const bool to_other = forward ? part_of(cell) < num_parts_ - 1 : part_of(cell) > 0;
     const int tag = forward ? kForwardTag : kBackwardTag, step = forward ? 1 : -1;
@@ -85,7 +85,7 @@ class Run {
     keep_few_sends();
   }
 
-  std::vector<at::Tensor> receive(const Cell& cell, int peer, int tag) {
+  std::vector<at::Tensor> receive(const PipelineCell& cell, int peer, int tag) {
     const at::Tensor mark = at::zeros({1}, at::kInt);
     pipeline_.receive(mark, peer, tag)->wait();
     if (mark.item<int>() != kFine) {
@@ -124,8 +124,8 @@ class Run {
   }
 
   static bool has_backward(const PipelineSchedule& schedule) {
-    for (const Cell& cell : schedule.cells.front()) {
-      if (cell.phase == Phase::kBackward) return true;
+    for (const PipelineCell& cell : schedule.cells.front()) {
+      if (cell.phase == PipelinePhase::kBackward) return true;
     }
     return false;
   }
@@ -137,7 +137,7 @@ class Run {
   std::exception_ptr failure_;
   bool peer_failed_ = false;
   bool has_answers_ = has_backward(schedule_);
-  std::map<std::pair<int, int>, Works> forward_sends_;  ///< of pack and chunk
+  std::map<std::pair<int, int>, Works> forward_sends_;  ///< [pack, chunk]
   std::deque<Works> backward_sends_;
 };
 
@@ -145,15 +145,7 @@ class Run {
 
 bool run_pipeline(const PipelineSchedule& schedule, dist::ProcessGroup& pipeline, PipelineWorker& worker,
                   const std::exception_ptr& failure) {
-  return Run(schedule, pipeline, worker, failure)();
-}
-
-PipelineSchedule one_phase(Phase phase, int num_stages, int num_packs) {
-  PipelineSchedule schedule{num_stages, num_packs, 1, {}};
-  std::vector<Cell> row;
-  for (int pack = 0; pack < num_packs; ++pack) row.push_back({phase, pack, 0});
-  schedule.cells.assign(static_cast<std::size_t>(num_stages), row);
-  return schedule;
+  return PipelineRun(schedule, pipeline, worker, failure)();
 }
 
 }  // namespace meshfold::jobs

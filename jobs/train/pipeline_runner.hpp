@@ -17,12 +17,12 @@ class PipelineWorker {
   virtual ~PipelineWorker() = default;
   /// New tensors for what the part before hands to a forward cell, or the part behind to a backward cell. Must not
   /// fail where the other side does not.
-  virtual std::vector<at::Tensor> buffers(const Cell& cell) = 0;
+  virtual std::vector<at::Tensor> buffers(const PipelineCell& cell) = 0;
   /// What goes on to the part behind, contiguous; of the last part it is ignored.
-  virtual std::vector<at::Tensor> forward(const Cell& cell, const std::vector<at::Tensor>& received) = 0;
+  virtual std::vector<at::Tensor> forward(const PipelineCell& cell, const std::vector<at::Tensor>& received) = 0;
   /// What goes back to the part before, contiguous; of the first part it is ignored.
-  virtual std::vector<at::Tensor> backward(const Cell& cell, const std::vector<at::Tensor>& received) = 0;
-  virtual void weight(const Cell&) {}
+  virtual std::vector<at::Tensor> backward(const PipelineCell& cell, const std::vector<at::Tensor>& received) = 0;
+  virtual void weight(const PipelineCell&) {}
 };
 
 /// Runs this stage's cells in the table's order. Collective over `pipeline`, whose rank is the stage, with the same
@@ -32,8 +32,5 @@ class PipelineWorker {
 /// on the others that heard of it, which learn the reason when the ranks agree next. PeerLost ends the run at once.
 bool run_pipeline(const PipelineSchedule& schedule, dist::ProcessGroup& pipeline, PipelineWorker& worker,
                   const std::exception_ptr& failure = {});
-
-/// The cells of one phase alone: a pass without gradients, or the backward of packs that went forward before.
-PipelineSchedule one_phase(Phase phase, int num_stages, int num_packs);
 
 }  // namespace meshfold::jobs

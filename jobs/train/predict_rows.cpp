@@ -1,7 +1,6 @@
 #include "jobs/train/predict_rows.hpp"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
@@ -62,7 +61,7 @@ at::Tensor predict_rows(models::Model& model, const dist::Mesh& mesh, const data
     const auto places = places_of(rows);
     const auto rank = static_cast<std::size_t>(mesh.data().rank()),
                ranks = static_cast<std::size_t>(mesh.data().size());
-    std::vector<StageWorker::Rows> own;
+    std::vector<PackRows> own;
     for (std::size_t p = packs.size() * rank / ranks; p < packs.size() * (rank + 1) / ranks; ++p) {
       own.push_back(rows.subspan(packs[p].begin, packs[p].end - packs[p].begin));
     }
@@ -76,24 +75,14 @@ at::Tensor predict_rows(models::Model& model, const dist::Mesh& mesh, const data
         place[width].add_(1);
       }
     });
-    run_pipeline(one_phase(Phase::kForward, mesh.pipeline().size(), static_cast<int>(own.size())), mesh.pipeline(),
-                 worker);
+    run_pipeline(one_phase(PipelinePhase::kForward, mesh.pipeline().size(), static_cast<int>(own.size())),
+                 mesh.pipeline(), worker);
   });
   mesh.data().all_reduce(gathered, dist::ReduceOp::kSum)->wait();
   mesh.pipeline().all_reduce(gathered, dist::ReduceOp::kSum)->wait();
   const at::Tensor counts = gathered.select(1, width);
   if (counts.ne(1).any().item<bool>()) throw std::logic_error("a row was not predicted exactly once");
   return gathered.narrow(1, 0, width).contiguous();
-}
-
-at::Tensor targets_of(const data::Dataset& dataset, std::span<const std::uint32_t> rows) {
-  const std::int64_t width = dataset.num_targets();
-  at::Tensor targets = at::empty({static_cast<std::int64_t>(rows.size()), width}, at::kFloat);
-  auto* out = targets.mutable_data_ptr<float>();
-  for (const std::uint32_t row : rows) {
-    out = std::ranges::copy(dataset.targets(row), out).out;
-  }
-  return targets;
 }
 
 }  // namespace meshfold::jobs

@@ -17,7 +17,4 @@ namespace meshfold::jobs {
 at::Tensor predict_rows(models::Model& model, const dist::Mesh& mesh, const data::Dataset& dataset,
                         std::span<const std::uint32_t> rows, std::int64_t max_tokens_per_pack);
 
-/// Targets of the rows as [rows, C] fp32 on the host.
-at::Tensor targets_of(const data::Dataset& dataset, std::span<const std::uint32_t> rows);
-
 }  // namespace meshfold::jobs

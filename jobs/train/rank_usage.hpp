@@ -13,7 +13,7 @@ struct RankUsage {
   dist::MeshCoordinates place;
   std::int64_t steps = 0;
   /// Payload bytes that the rank has sent, in all steps. What all ranks of the mesh agree on besides, some hundred
-  /// bytes a step, is not of an axis and not counted.
+  /// bytes per step, is not of an axis and not counted.
   std::uint64_t data_bytes = 0, pipeline_bytes = 0, tensor_bytes = 0;
   std::uint64_t step_peak_bytes = 0;  ///< most bytes of tensors at once within a step; 0 if they are not counted
   std::uint64_t resident_bytes = 0;   ///< the most resident memory of the process so far

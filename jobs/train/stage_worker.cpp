@@ -11,14 +11,16 @@
 
 namespace meshfold::jobs {
 
-StageWorker::StageWorker(models::Model& model, const data::Dataset& dataset, std::vector<Rows> packs,
-                         const models::ForwardContext& context, models::GradientAccumulator* gradients)
+StageWorker::StageWorker(models::Model& model, const data::Dataset& dataset, std::vector<PackRows> packs,
+                         const models::ForwardContext& context, models::GradientAccumulator* gradients,
+                         models::PackPlace last_pack)
     : model_(model),
       stage_(model.stage()),
       dataset_(dataset),
       packs_(std::move(packs)),
       context_(context),
-      gradients_(gradients) {
+      gradients_(gradients),
+      last_pack_(last_pack) {
   context_.gradients = gradients;
 }
 
@@ -31,10 +33,10 @@ StageWorker::Held& StageWorker::held(int pack) {
   return held_.emplace(pack, std::move(fresh)).first->second;
 }
 
-std::vector<at::Tensor> StageWorker::buffers(const Cell& cell) {
+std::vector<at::Tensor> StageWorker::buffers(const PipelineCell& cell) {
   if (is_empty(cell.pack)) return {};
   const models::PackedInput& input = held(cell.pack).input;
-  const bool forward = cell.phase == Phase::kForward;
+  const bool forward = cell.phase == PipelinePhase::kForward;
   std::vector<at::Tensor> tensors;
   for (const models::StreamPart& part : forward ? stage_->incoming(input) : stage_->outgoing(input)) {
     if (forward || part.learns) tensors.push_back(at::empty(part.shape, model_.parameters().flat().options()));
@@ -42,7 +44,7 @@ std::vector<at::Tensor> StageWorker::buffers(const Cell& cell) {
   return tensors;
 }
 
-std::vector<at::Tensor> StageWorker::forward(const Cell& cell, const std::vector<at::Tensor>& received) {
+std::vector<at::Tensor> StageWorker::forward(const PipelineCell& cell, const std::vector<at::Tensor>& received) {
   if (is_empty(cell.pack)) return {};
   Held& pack = held(cell.pack);
   const at::AutoGradMode grad_mode(trains());
@@ -62,9 +64,9 @@ std::vector<at::Tensor> StageWorker::forward(const Cell& cell, const std::vector
   return sent;
 }
 
-std::vector<at::Tensor> StageWorker::backward(const Cell& cell, const std::vector<at::Tensor>& received) {
-  const bool last = ++num_backward_ == packs_.size();
-  gradients_->begin_pack(last ? models::PackPlace::kLast : models::PackPlace::kInside);
+std::vector<at::Tensor> StageWorker::backward(const PipelineCell& cell, const std::vector<at::Tensor>& received) {
+  const bool is_last_pack = static_cast<std::size_t>(cell.pack) + 1 == packs_.size();  // backwards come in pack order
+  gradients_->begin_pack(is_last_pack ? last_pack_ : models::PackPlace::kInside);
   std::vector<at::Tensor> sent;
   // An empty pack still takes its place in the tree of sums.
   if (!is_empty(cell.pack)) {

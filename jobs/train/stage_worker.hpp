@@ -17,28 +17,32 @@
 
 namespace meshfold::jobs {
 
+/// The dataset's rows that make one pack.
+using PackRows = std::span<const std::uint32_t>;
+
 /// Takes the packs of a data rank through this rank's stage of a model; a model that is no pipeline stage is its only
 /// stage. Cells name packs by their place in `packs`. An empty pack is neither computed nor sent.
 class StageWorker final : public PipelineWorker {
  public:
-  using Rows = std::span<const std::uint32_t>;
-  /// Of a pack, on the last stage: outputs [samples, C] fp32.
+  /// What a pack gives on the last stage: outputs [samples, C] fp32.
   using TakeOutputs = std::function<void(int pack, const data::PackedBatch&, const at::Tensor& outputs)>;
   using Loss = std::function<at::Tensor(int pack, const data::PackedBatch&, const at::Tensor& outputs)>;
 
-  /// `packs`: dataset rows of each. `context` has the mode and the draws. `gradients` is needed for kTraining: it gets
-  /// each pack between begin_pack() and end_pack(), empty ones too. All outlive this object.
-  StageWorker(models::Model& model, const data::Dataset& dataset, std::vector<Rows> packs,
-              const models::ForwardContext& context, models::GradientAccumulator* gradients = nullptr);
+  /// `context` has the mode and the draws. `gradients` is needed for kTraining: it gets each pack between begin_pack()
+  /// and end_pack(), empty ones too, and `last_pack` says whether the last of `packs` is the step's last too. All
+  /// references outlive this object.
+  StageWorker(models::Model& model, const data::Dataset& dataset, std::vector<PackRows> packs,
+              const models::ForwardContext& context, models::GradientAccumulator* gradients = nullptr,
+              models::PackPlace last_pack = models::PackPlace::kLast);
 
   void on_outputs(TakeOutputs take) { take_outputs_ = std::move(take); }
   /// What backward begins from: a scalar with the graph of the outputs.
   void set_loss(Loss loss) { loss_ = std::move(loss); }
   bool is_last() const { return stage_ == nullptr || stage_->is_last(); }
 
-  std::vector<at::Tensor> buffers(const Cell& cell) override;
-  std::vector<at::Tensor> forward(const Cell& cell, const std::vector<at::Tensor>& received) override;
-  std::vector<at::Tensor> backward(const Cell& cell, const std::vector<at::Tensor>& received) override;
+  std::vector<at::Tensor> buffers(const PipelineCell& cell) override;
+  std::vector<at::Tensor> forward(const PipelineCell& cell, const std::vector<at::Tensor>& received) override;
+  std::vector<at::Tensor> backward(const PipelineCell& cell, const std::vector<at::Tensor>& received) override;
 
  private:
   /// A pack between its forward and its backward.
@@ -54,13 +58,13 @@ class StageWorker final : public PipelineWorker {
   models::Model& model_;
   models::PipelineStage* stage_;
   const data::Dataset& dataset_;
-  std::vector<Rows> packs_;
+  std::vector<PackRows> packs_;
   models::ForwardContext context_;
   models::GradientAccumulator* gradients_;
+  models::PackPlace last_pack_;
   TakeOutputs take_outputs_;
   Loss loss_;
   std::map<int, Held> held_;
-  std::size_t num_backward_ = 0;
 };
 
 }  // namespace meshfold::jobs

@@ -1,55 +1,103 @@
 #include "jobs/train/train_step.hpp"
 
-#include <ATen/core/Tensor.h>
-#include <ATen/ops/zeros.h>
-
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <utility>
-#include <vector>
 
-#include "dist/agreement.hpp"
+#include "data/pack.hpp"
 #include "jobs/error.hpp"
 #include "jobs/train/pack_input.hpp"
-#include "jobs/train/predict_rows.hpp"
+#include "jobs/train/pipeline_runner.hpp"
 
 namespace meshfold::jobs {
+namespace {
+
+/// A step has one pass. A second one, through perturbed weights (FGM, AWP), is a second row with a number of its own,
+/// behind a first one that keeps its gradients; the perturbation has its place in run(), between the two.
+constexpr StepPass kPasses[] = {{.number = 0, .last_pack = models::PackPlace::kLast}};
+
+/// What is wrong with a step's numbers, or nothing. Equal on every rank, as they are.
+std::string fault_of(const StepResult& result) {
+  if (!std::isfinite(result.loss)) return "the loss is " + std::to_string(result.loss);
+  if (!std::isfinite(result.grad_norm)) return "the gradient norm is " + std::to_string(result.grad_norm);
+  return {};
+}
+
+}  // namespace
+
+StepSettings step_settings(std::string job, const TrainSettings& settings, int parts) {
+  StepSettings result;
+  result.job = std::move(job);
+  result.parts = parts;
+  result.seed = settings.seed;
+  result.loss = settings.loss;
+  result.summation = settings.training.deterministic ? models::Summation::kTree : models::Summation::kInOrder;
+  result.pipeline_order = settings.pipeline_order;
+  result.max_grad_norm = settings.training.max_grad_norm;
+  return result;
+}
 
 /// A step's samples and how they are cut; equal on every rank.
 struct TrainStep::Plan {
+  std::int64_t step = 0;
   std::span<const std::uint32_t> rows;
   std::vector<data::PackRange> packs;
   std::int64_t tokens = 0;
-  models::StepTotals totals;
+  double denominator = 0.0;  ///< of the loss
 
-  std::span<const std::uint32_t> rows_of(int pack) const {
+  PackRows rows_of(int pack) const {
     const data::PackRange range = packs[static_cast<std::size_t>(pack)];
     return rows.subspan(range.begin, range.end - range.begin);
   }
 };
 
-TrainStep::TrainStep(std::string job, const RunConfig& config, models::Model& model, const dist::Mesh& mesh,
-                     const data::Dataset& dataset, GradientExchange& exchange, Optimizer& optimizer, int parts)
-    : job_(std::move(job)),
-      config_(config),
+TrainStep::TrainStep(StepSettings settings, models::Model& model, const dist::Mesh& mesh, const data::Dataset& dataset,
+                     StepUpdate update)
+    : settings_(std::move(settings)),
       model_(model),
       mesh_(mesh),
       dataset_(dataset),
-      exchange_(exchange),
-      optimizer_(optimizer),
-      parts_(parts),
-      schedule_(make_pipeline_schedule(
-          mesh.pipeline().size() > 1 ? config.pipeline.schedule : ScheduleName::kOneForwardOneBackward,
-          mesh.pipeline().size(), packs_per_rank())),
-      loss_(models::make_loss(config.loss, static_cast<std::int64_t>(model.head().labels.size()))),
-      gradients_(model.parameters(),
-                 config.training.deterministic ? models::Summation::kTree : models::Summation::kInOrder,
-                 exchange.changes_sums() ? models::SumsAre::kOverwritten : models::SumsAre::kOnlyRead) {
-  gradients_.on_complete([this](const at::Tensor& sums, std::int64_t first) { exchange_.start(sums, first); });
+      update_(update),
+      schedule_(make_pipeline_schedule(settings_.pipeline_order, mesh.pipeline().size(), packs_per_rank())),
+      loss_(models::make_loss(settings_.loss, static_cast<std::int64_t>(model.head().labels.size()))),
+      gradients_(model.parameters(), settings_.summation,
+                 update.exchange.changes_sums() ? models::SumsAre::kOverwritten : models::SumsAre::kOnlyRead) {
+  gradients_.on_complete([this](const at::Tensor& sums, std::int64_t first) { update_.exchange.start(sums, first); });
 }
 
-TrainStep::Plan TrainStep::plan(std::span<const std::uint32_t> rows) const {
+StepResult TrainStep::run(std::span<const std::uint32_t> rows, std::int64_t step, double learning_rate,
+                          const StepRequest& request) {
+  StepAgreement agreement(mesh_.all(), "step " + std::to_string(step + 1) + " of " + settings_.job, request.failure);
+  gradients_.begin_step();
   Plan plan;
+  plan.packs.resize(static_cast<std::size_t>(settings_.parts));  // empty ones, in case that it cannot be made
+  agreement.attempt([&] { plan = make_plan(rows, step); });
+
+  // A slot per pack for its loss (the other ranks have exact zeros there, so the sum is exact and its order that of the
+  // packs), and one for the ranks that want to stop.
+  std::vector<double> slots(static_cast<std::size_t>(settings_.parts) + 1, 0.0);
+  const std::span<double> losses = std::span(slots).first(static_cast<std::size_t>(settings_.parts));
+  for (const StepPass& pass : kPasses) take(pass, plan, agreement, losses);
+  const models::FlatGradient gradient = exchange_gradients(agreement);
+  slots.back() = request.stop ? 1 : 0;
+  agreement.sum(slots);
+
+  // Equal bits on every rank, so what follows from them needs no further agreement.
+  StepResult result;
+  for (const double loss : losses) result.loss += loss;
+  result.grad_norm = update_.exchange.norm(gradient);
+  result.tokens = plan.tokens;
+  result.stop = slots.back() > 0;
+  // Who skips such a step instead (a loss scaler, when its scale was too large) returns here, on every rank alike.
+  if (const std::string fault = fault_of(result); !fault.empty()) refuse(step, fault);
+  apply(gradient, result.grad_norm, learning_rate);
+  return result;
+}
+
+TrainStep::Plan TrainStep::make_plan(std::span<const std::uint32_t> rows, std::int64_t step) const {
+  Plan plan;
+  plan.step = step;
   plan.rows = rows;
   std::vector<std::uint64_t> costs;
   costs.reserve(rows.size());
@@ -57,128 +105,87 @@ TrainStep::Plan TrainStep::plan(std::span<const std::uint32_t> rows) const {
     costs.push_back(data::sample_cost(dataset_, row, static_cast<std::uint64_t>(model_.hidden_size())));
     plan.tokens += dataset_.sample_length(row);
   }
-  plan.packs = data::pack(costs, static_cast<std::size_t>(parts_));
-  plan.totals.denominator = loss_->denominator(targets_of(dataset_, rows));
+  plan.packs = data::pack(costs, static_cast<std::size_t>(settings_.parts));
+  plan.denominator = loss_->denominator(targets_of(dataset_, rows));
   return plan;
 }
 
-StageWorker TrainStep::worker(const Plan& plan, std::int64_t step, models::Mode mode) {
-  std::vector<StageWorker::Rows> packs;
-  for (int p = 0; p < packs_per_rank(); ++p) packs.push_back(plan.rows_of(first_pack() + p));
-  models::ForwardContext context;
-  context.mode = mode;
-  context.draws = {config_.run.seed, static_cast<std::uint32_t>(step), /*pass=*/0};
-  return {model_, dataset_, std::move(packs), context, mode == models::Mode::kTraining ? &gradients_ : nullptr};
+/// Adds the pass's gradients to those of the step, and puts the loss of each pack of this rank into its slot.
+void TrainStep::take(const StepPass& pass, const Plan& plan, StepAgreement& agreement, std::span<double> losses) {
+  StageWorker training = worker(pass, plan, models::Mode::kTraining);
+  models::StepTotals totals{plan.denominator, {}};
+  if (loss_->num_statistics() > 0) totals.statistics = sum_statistics(pass, plan, training, agreement);
+  agreement.attempt([&] { compute_packs(training, totals, agreement.failure(), losses); });
 }
 
-/// The statistics of this rank's packs, each pack's into its own place of sums [parts, K].
-bool TrainStep::measure_packs(const Plan& plan, StageWorker& training, std::int64_t step,
-                              const std::exception_ptr& failure, double* sums) {
-  StageWorker rehearsal = worker(plan, step, models::Mode::kRehearsal);
-  StageWorker& forward = rehearses() ? rehearsal : training;
-  forward.on_outputs([&](int pack, const data::PackedBatch& batch, const at::Tensor& outputs) {
-    const std::vector<double> statistics = loss_->statistics(outputs, to_targets(batch, outputs.device()));
-    if (tells()) std::ranges::copy(statistics, sums + (first_pack() + pack) * loss_->num_statistics());
+/// The statistics of a step-coupled loss over all packs of the step, added in pack order.
+std::vector<double> TrainStep::sum_statistics(const StepPass& pass, const Plan& plan, StageWorker& training,
+                                              StepAgreement& agreement) {
+  const auto num_statistics = static_cast<std::size_t>(loss_->num_statistics());
+  std::vector<double> of_packs(static_cast<std::size_t>(settings_.parts) * num_statistics, 0.0);
+  agreement.attempt([&] {
+    StageWorker rehearsal = worker(pass, plan, models::Mode::kRehearsal);
+    measure_packs(rehearses() ? rehearsal : training, agreement.failure(), of_packs);
   });
-  const PipelineSchedule pass = one_phase(Phase::kForward, mesh_.pipeline().size(), packs_per_rank());
-  return run_pipeline(pass, mesh_.pipeline(), forward, failure);
+  agreement.sum(of_packs);
+  std::vector<double> sums(num_statistics, 0.0);
+  for (std::size_t i = 0; i < of_packs.size(); ++i) sums[i % num_statistics] += of_packs[i];
+  return sums;
 }
 
-/// Sums the statistics of a step-coupled loss over all packs of the step, in pack order. False if any rank failed, here
-/// or before (`failure`): then no rank computes gradients, and run() tells all of it.
-bool TrainStep::sum_statistics(Plan& plan, StageWorker& training, std::int64_t step, std::exception_ptr& failure) {
-  const std::int64_t num_statistics = loss_->num_statistics();
-  const at::Tensor reduced = at::zeros({parts_ * num_statistics + 1}, at::kDouble);
-  auto* sums = reduced.mutable_data_ptr<double>();
-  auto& num_failed = sums[parts_ * num_statistics];
-  try {
-    measure_packs(plan, training, step, failure, sums);
-  } catch (...) {
-    failure = std::current_exception();
-  }
-  num_failed = failure ? 1 : 0;
-  mesh_.all().all_reduce(reduced, dist::ReduceOp::kSum)->wait();
-  plan.totals.statistics.assign(static_cast<std::size_t>(num_statistics), 0.0);
-  for (int p = 0; p < parts_; ++p) {
-    for (std::int64_t k = 0; k < num_statistics; ++k) {
-      plan.totals.statistics[static_cast<std::size_t>(k)] += sums[p * num_statistics + k];
-    }
-  }
-  return num_failed == 0;
+/// Forward alone. The statistics of each pack of this rank come to their place in `statistics` [parts, K].
+void TrainStep::measure_packs(StageWorker& worker, const std::exception_ptr& failure, std::span<double> statistics) {
+  worker.on_outputs([&](int pack, const data::PackedBatch& batch, const at::Tensor& outputs) {
+    const std::vector<double> of_pack = loss_->statistics(outputs, to_targets(batch, outputs.device()));
+    const std::size_t place = static_cast<std::size_t>(first_pack() + pack) * of_pack.size();
+    if (is_reporter()) std::ranges::copy(of_pack, statistics.subspan(place, of_pack.size()).begin());
+  });
+  run_pipeline(only(PipelinePhase::kForward), mesh_.pipeline(), worker, failure);
 }
 
-void TrainStep::compute_packs(const Plan& plan, StageWorker& training, const std::exception_ptr& failure,
-                              double* losses) {
+void TrainStep::compute_packs(StageWorker& training, const models::StepTotals& totals,
+                              const std::exception_ptr& failure, std::span<double> losses) {
   training.on_outputs({});
   training.set_loss([&](int pack, const data::PackedBatch& batch, const at::Tensor& outputs) {
-    const at::Tensor loss = (*loss_)(outputs, to_targets(batch, outputs.device()), plan.totals);
-    if (tells()) losses[first_pack() + pack] = loss.item<double>();
+    const at::Tensor loss = (*loss_)(outputs, to_targets(batch, outputs.device()), totals);
+    if (is_reporter()) losses[static_cast<std::size_t>(first_pack() + pack)] = loss.item<double>();
     return loss;
   });
   const bool has_gone_forward = loss_->num_statistics() > 0 && !rehearses();
-  run_pipeline(has_gone_forward ? one_phase(Phase::kBackward, mesh_.pipeline().size(), packs_per_rank()) : schedule_,
-               mesh_.pipeline(), training, failure);
+  run_pipeline(has_gone_forward ? only(PipelinePhase::kBackward) : schedule_, mesh_.pipeline(), training, failure);
 }
 
-StepResult TrainStep::run(std::span<const std::uint32_t> rows, std::int64_t step, double learning_rate,
-                          const StepRequest& request) {
-  // One small reduction carries all that the ranks must agree on before the gradients: a slot a pack for its loss (the
-  // other ranks have exact zeros there, so the sum is exact and its order in packs), how many ranks want to stop, how
-  // many failed.
-  const at::Tensor agreed = at::zeros({parts_ + 2}, at::kDouble);
-  auto* slots = agreed.mutable_data_ptr<double>();
-  std::exception_ptr failure = request.failure;
-  StepResult result;
-  gradients_.begin_step();
-  Plan step_plan;
-  step_plan.packs.resize(static_cast<std::size_t>(parts_));  // empty ones, in case that it cannot be planned
-  try {
-    step_plan = plan(rows);
-  } catch (...) {
-    failure = std::current_exception();
-  }
-  result.tokens = step_plan.tokens;
-  StageWorker training = worker(step_plan, step, models::Mode::kTraining);
-  const bool goes_on = loss_->num_statistics() == 0 || sum_statistics(step_plan, training, step, failure);
-  try {
-    if (goes_on) compute_packs(step_plan, training, failure, slots);
-  } catch (...) {
-    failure = std::current_exception();
-    std::fill(slots, slots + parts_, 0.0);
-  }
-  const models::FlatGradient gradient{failure ? gradients_.abandon() : gradients_.sum_packs(), &gradients_.written()};
-  // Others may have begun the exchange before a pack failed here, so all take their part in it.
-  if (goes_on) exchange_.reduce(gradient.values);
-  slots[parts_] = request.stop ? 1 : 0;
-  slots[parts_ + 1] = failure ? 1 : 0;
-  mesh_.all().all_reduce(agreed, dist::ReduceOp::kSum)->wait();
+/// The gradient of the step's loss, complete where this rank owns it. Others may have begun the exchange before a pack
+/// failed here, so a failed rank takes its part in it.
+models::FlatGradient TrainStep::exchange_gradients(const StepAgreement& agreement) {
+  const at::Tensor& sums = agreement.failure() ? gradients_.abandon() : gradients_.sum_packs();
+  update_.exchange.reduce(sums);
+  return models::FlatGradient(sums, &gradients_.written());
+}
 
-  if (slots[parts_ + 1] > 0) {
-    dist::agree(mesh_.all(), "step " + std::to_string(step + 1) + " of " + job_, [&] {
-      if (failure) std::rethrow_exception(failure);
-    });
-  }
-  result.stop = slots[parts_] > 0;
-  for (int p = 0; p < parts_; ++p) result.loss += slots[p];
-  if (!std::isfinite(result.loss)) throw_bad_numbers(step, "the loss is " + std::to_string(result.loss));
-
-  // Equal bits on every rank, so what follows from the norm needs no further agreement.
-  result.grad_norm = exchange_.norm(gradient);
-  if (!std::isfinite(result.grad_norm))
-    throw_bad_numbers(step, "the gradient norm is " + std::to_string(result.grad_norm));
-  const double max_norm = config_.training.max_grad_norm;
-  const double clip = max_norm > 0 ? std::min(1.0, max_norm / (result.grad_norm + 1e-6)) : 1.0;
-  optimizer_.step(gradient, clip, learning_rate);
-  exchange_.gather_values();
+void TrainStep::apply(const models::FlatGradient& gradient, double norm, double learning_rate) {
+  const double largest = settings_.max_grad_norm;
+  const double clip = largest > 0 ? std::min(1.0, largest / (norm + 1e-6)) : 1.0;
+  update_.optimizer.step(gradient, clip, learning_rate);
+  update_.exchange.gather_values();
   model_.parameters().refresh_compute_copies();
-  return result;
 }
 
-void TrainStep::throw_bad_numbers(std::int64_t step, const std::string& what) const {
+void TrainStep::refuse(std::int64_t step, const std::string& fault) const {
   throw BadNumbersError(
-      job_ + ", step " + std::to_string(step + 1) + ": " + what +
+      settings_.job + ", step " + std::to_string(step + 1) + ": " + fault +
       "; lower optimizer.learning_rate, raise schedule.warmup_ratio, set training.max_grad_norm = 1, or look for "
       "extreme targets; precision.compute = fp32 tells whether the precision is to blame");
+}
+
+StageWorker TrainStep::worker(const StepPass& pass, const Plan& plan, models::Mode mode) {
+  std::vector<PackRows> packs;
+  for (int p = 0; p < packs_per_rank(); ++p) packs.push_back(plan.rows_of(first_pack() + p));
+  models::ForwardContext context;
+  context.mode = mode;
+  context.draws = {settings_.seed, static_cast<std::uint32_t>(plan.step), pass.number};
+  if (mode != models::Mode::kTraining) return {model_, dataset_, std::move(packs), context};
+  return {model_, dataset_, std::move(packs), context, &gradients_, pass.last_pack};
 }
 
 }  // namespace meshfold::jobs

@@ -5,19 +5,49 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "data/dataset.hpp"
-#include "data/pack.hpp"
 #include "dist/mesh.hpp"
-#include "jobs/config/run_config.hpp"
 #include "jobs/train/gradient_exchange.hpp"
 #include "jobs/train/optimizer.hpp"
+#include "jobs/train/pipeline_schedule.hpp"
 #include "jobs/train/stage_worker.hpp"
+#include "jobs/train/step_agreement.hpp"
+#include "jobs/train/train_settings.hpp"
+#include "models/gradients/flat_gradient.hpp"
 #include "models/gradients/gradient_accumulator.hpp"
 #include "models/losses/loss.hpp"
 #include "models/networks/model.hpp"
 
 namespace meshfold::jobs {
+
+/// What all steps of a training run have in common.
+struct StepSettings {
+  std::string job;  ///< names the job in messages
+  int parts = 1;    ///< packs per step, a multiple of the data ranks
+  std::uint32_t seed = 42;
+  models::LossConfig loss;
+  models::Summation summation = models::Summation::kInOrder;
+  PipelineOrder pipeline_order = PipelineOrder::kOneForwardOneBackward;
+  double max_grad_norm = 1.0;  ///< 0: no clipping
+};
+
+StepSettings step_settings(std::string job, const TrainSettings& settings, int parts);
+
+/// How the ranks' gradients become new weights.
+struct StepUpdate {
+  GradientExchange& exchange;
+  Optimizer& optimizer;
+};
+
+/// Once that the packs of a step go forward and back.
+struct StepPass {
+  std::uint8_t number = 0;  ///< keys the draws (base/philox.hpp)
+  /// What becomes of the gradients at the end. kLast: they are complete, and their exchange may begin within the last
+  /// pack. kInside: they are kept, and the next pass adds its own.
+  models::PackPlace last_pack = models::PackPlace::kLast;
+};
 
 /// What a rank brings to a step besides the plan.
 struct StepRequest {
@@ -31,49 +61,59 @@ struct StepResult {
   bool stop = false;        ///< any rank was asked to stop
 };
 
-/// One optimizer step on the mesh: the step's samples are cut into packs, a data rank takes a contiguous run of them
-/// through the stages of its pipeline, the gradients are summed, clipped and applied. A step-coupled loss first sums
-/// its statistics over all packs: a rank with several packs rehearses them (forward with the same dropout masks, no
-/// graph), a rank with one pack keeps its outputs and their graph. Every rank calls it with the same rows, step and
-/// learning rate, and gets the same result.
+/// One optimizer step on the mesh: plan, passes, apply. The plan cuts the step's samples into packs, of which a data
+/// rank takes a contiguous run. A pass takes them through the stages of its pipeline, forward and back, and leaves
+/// gradients. Once these are summed over the ranks, and all ranks agree that nothing has failed, they are clipped and
+/// applied.
+///
+/// A step-coupled loss first sums its statistics over all packs: a rank with several packs rehearses them (forward with
+/// the same dropout masks, no graph), a rank with one pack keeps its outputs and their graph.
 class TrainStep {
  public:
-  /// All arguments outlive this object. `job` names the job in messages.
-  TrainStep(std::string job, const RunConfig& config, models::Model& model, const dist::Mesh& mesh,
-            const data::Dataset& dataset, GradientExchange& exchange, Optimizer& optimizer, int parts);
+  /// All references outlive this object.
+  TrainStep(StepSettings settings, models::Model& model, const dist::Mesh& mesh, const data::Dataset& dataset,
+            StepUpdate update);
 
-  /// `step` counts from 0 and keys the dropout masks. Throws BadNumbersError on every rank if the loss or the gradient
-  /// norm is not finite (the weights are then untouched); what one rank throws meanwhile ends the step on all
-  /// (dist::PeerFailed on the others).
+  /// Every rank calls it with the same rows, step and learning rate, and gets the same result. `step` counts from 0 and
+  /// keys the dropout masks. Throws BadNumbersError on every rank if the loss or the gradient norm is not finite (the
+  /// weights are then untouched); what one rank throws meanwhile ends the step on all (dist::PeerFailed on the others).
   StepResult run(std::span<const std::uint32_t> rows, std::int64_t step, double learning_rate,
                  const StepRequest& request);
 
  private:
   struct Plan;
-  Plan plan(std::span<const std::uint32_t> rows) const;
-  /// This rank's packs: [first_pack(), first_pack() + packs_per_rank()).
-  int packs_per_rank() const { return parts_ / mesh_.data().size(); }
-  int first_pack() const { return mesh_.data().rank() * packs_per_rank(); }
-  /// Whether this rank tells what its packs gave: of a pipeline's last stage; other tensor ranks have computed the
-  /// same.
-  bool tells() const { return mesh_.tensor().rank() == 0 && mesh_.pipeline().rank() == mesh_.pipeline().size() - 1; }
-  /// A rank with one pack keeps its graph while the statistics of the step are summed.
-  bool rehearses() const { return packs_per_rank() > 1; }
-  StageWorker worker(const Plan& plan, std::int64_t step, models::Mode mode);
-  bool sum_statistics(Plan& plan, StageWorker& training, std::int64_t step, std::exception_ptr& failure);
-  bool measure_packs(const Plan& plan, StageWorker& training, std::int64_t step, const std::exception_ptr& failure,
-                     double* sums);
-  void compute_packs(const Plan& plan, StageWorker& training, const std::exception_ptr& failure, double* losses);
-  [[noreturn]] void throw_bad_numbers(std::int64_t step, const std::string& what) const;
 
-  std::string job_;
-  const RunConfig& config_;
+  Plan make_plan(std::span<const std::uint32_t> rows, std::int64_t step) const;
+  void take(const StepPass& pass, const Plan& plan, StepAgreement& agreement, std::span<double> losses);
+  std::vector<double> sum_statistics(const StepPass& pass, const Plan& plan, StageWorker& training,
+                                     StepAgreement& agreement);
+  void measure_packs(StageWorker& worker, const std::exception_ptr& failure, std::span<double> statistics);
+  void compute_packs(StageWorker& training, const models::StepTotals& totals, const std::exception_ptr& failure,
+                     std::span<double> losses);
+  models::FlatGradient exchange_gradients(const StepAgreement& agreement);
+  void apply(const models::FlatGradient& gradient, double norm, double learning_rate);
+  [[noreturn]] void refuse(std::int64_t step, const std::string& fault) const;
+
+  StageWorker worker(const StepPass& pass, const Plan& plan, models::Mode mode);
+  /// This rank's packs: [first_pack(), first_pack() + packs_per_rank()).
+  int packs_per_rank() const { return settings_.parts / mesh_.data().size(); }
+  int first_pack() const { return mesh_.data().rank() * packs_per_rank(); }
+  /// Whether this rank reports what its packs gave: one of a pipeline's last stage; other tensor ranks have computed
+  /// the same.
+  bool is_reporter() const {
+    return mesh_.tensor().rank() == 0 && mesh_.pipeline().rank() == mesh_.pipeline().size() - 1;
+  }
+  /// Whether packs go forward for the loss's statistics alone. A rank with one pack keeps its graph instead.
+  bool rehearses() const { return packs_per_rank() > 1; }
+  PipelineSchedule only(PipelinePhase phase) const {
+    return one_phase(phase, mesh_.pipeline().size(), packs_per_rank());
+  }
+
+  StepSettings settings_;
   models::Model& model_;
   const dist::Mesh& mesh_;
   const data::Dataset& dataset_;
-  GradientExchange& exchange_;
-  Optimizer& optimizer_;
-  int parts_;
+  StepUpdate update_;
   PipelineSchedule schedule_;  ///< of this rank's packs
   std::unique_ptr<models::Loss> loss_;
   models::GradientAccumulator gradients_;

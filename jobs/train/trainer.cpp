@@ -15,6 +15,8 @@
 #include "jobs/checkpoint/store.hpp"
 #include "jobs/error.hpp"
 #include "jobs/train/gradient_exchange.hpp"
+#include "jobs/train/pack_input.hpp"
+#include "jobs/train/parts.hpp"
 #include "jobs/train/predict_rows.hpp"
 #include "jobs/train/state_pieces.hpp"
 #include "jobs/train/train_step.hpp"
@@ -31,12 +33,12 @@ data::LastStep last_step_of(const TrainingSection& training) {
   return training.drop_last ? data::LastStep::kDrop : data::LastStep::kShort;
 }
 
-void check_task(const TrainTask& task, const RunConfig& config) {
-  const TrainingSection& training = config.training;
+void check_task(const TrainTask& task, const TrainSettings& settings) {
+  const TrainingSection& training = settings.training;
   std::vector<std::string> faults;
   if (training.batch_size < 1) faults.emplace_back("training.batch_size must be at least 1");
   if (training.epochs < 1 && training.max_steps < 1) faults.emplace_back("training.epochs must be at least 1");
-  if (training.deterministic && config.run.threads < 1) {
+  if (training.deterministic && settings.threads < 1) {
     faults.emplace_back(
         "training.deterministic needs a fixed run.threads: kernels change bits with their number of threads");
   }
@@ -45,7 +47,7 @@ void check_task(const TrainTask& task, const RunConfig& config) {
     faults.push_back(task.name + " has fewer training rows (" + std::to_string(task.training_rows.size()) +
                      ") than training.batch_size; lower it or set training.drop_last = false");
   }
-  if (task.validation_rows.empty() && (training.early_stopping.patience > 0 || config.plateau.patience)) {
+  if (task.validation_rows.empty() && (training.early_stopping.patience > 0 || settings.plateau.patience)) {
     faults.push_back(task.name +
                      " has no validation rows, so training.early_stopping_patience and plateau.patience have no score "
                      "to go by; give a fold column (data.fold) or unset them");
@@ -56,30 +58,28 @@ void check_task(const TrainTask& task, const RunConfig& config) {
 /// The trainer's state and the verbs of its loop.
 class Trainer {
  public:
-  Trainer(const TrainTask& task, const RunConfig& config, models::Model& model, const dist::Mesh& mesh,
+  Trainer(const TrainTask& task, const TrainSettings& settings, models::Model& model, const dist::Mesh& mesh,
           const data::Dataset& dataset, TrainListener& listener)
       : task_(task),
-        config_(config),
+        settings_(settings),
         model_(model),
         mesh_(mesh),
         dataset_(dataset),
         listener_(listener),
-        parts_(resolve_parts(config.training, dataset, mesh.data().size(), mesh.pipeline().size())),
+        parts_(resolve_parts(settings.training, dataset, mesh.data().size(), mesh.pipeline().size())),
         steps_per_epoch_(static_cast<std::int64_t>(
-            data::steps_per_epoch(task.training_rows.size(), static_cast<std::size_t>(config.training.batch_size),
-                                  last_step_of(config.training)))),
-        num_steps_(config.training.max_steps > 0 ? config.training.max_steps
-                                                 : config.training.epochs * steps_per_epoch_),
+            data::steps_per_epoch(task.training_rows.size(), static_cast<std::size_t>(settings.training.batch_size),
+                                  last_step_of(settings.training)))),
+        num_steps_(settings.training.max_steps > 0 ? settings.training.max_steps
+                                                   : settings.training.epochs * steps_per_epoch_),
         identity_{task.config_hash, dataset.source_hash(), hash_rows(task.training_rows, task.validation_rows),
-                  config.run.seed, num_steps_},
-        better_(config.cv.metric.better_for(model.head().task)),
-        early_stopping_(config.training.early_stopping, better_),
-        plateau_(config.plateau, better_),
-        exchange_(model.parameters(), mesh,
-                  config.mesh.shard_optimizer ? StateSharding::kOverData : StateSharding::kOff,
-                  bucket_bytes(config.mesh)),
-        optimizer_(make_optimizer(model.parameters(), config.optimizer, exchange_.owned())),
-        train_step_(task.name, config, model, mesh, dataset, exchange_, *optimizer_, parts_),
+                  settings.seed, num_steps_},
+        better_(settings.metric.better_for(model.head().task)),
+        early_stopping_(settings.training.early_stopping, better_),
+        plateau_(settings.plateau, better_),
+        exchange_(model.parameters(), mesh, settings.state_sharding, settings.bucket_bytes),
+        optimizer_(make_optimizer(model.parameters(), settings.optimizer, exchange_.owned())),
+        train_step_(step_settings(task.name, settings, parts_), model, mesh, dataset, {exchange_, *optimizer_}),
         meter_(mesh),
         store_(task.directory, mesh.all()) {}
 
@@ -112,7 +112,7 @@ class Trainer {
   TrainOutcome outcome(bool stopped, std::int64_t selected_step) const;
 
   const TrainTask& task_;
-  const RunConfig& config_;
+  const TrainSettings& settings_;
   models::Model& model_;
   const dist::Mesh& mesh_;
   const data::Dataset& dataset_;
@@ -144,7 +144,7 @@ TrainOutcome Trainer::run(const std::function<bool()>& stop_requested) {
     if (evaluation_due()) evaluate();
     if (finished()) break;
     const bool stop = step(stop_requested());
-    const std::int64_t every = config_.checkpoint.every_steps;
+    const std::int64_t every = settings_.checkpoint.every_steps;
     if (stop || (every > 0 && progress_.step % every == 0 && !evaluation_due())) commit();
     if (stop) {
       report_usage();
@@ -156,7 +156,7 @@ TrainOutcome Trainer::run(const std::function<bool()>& stop_requested) {
   agree_on_listener();
   select_weights();
   return outcome(false,
-                 config_.cv.select == Select::kBest && progress_.best_step > 0 ? progress_.best_step : progress_.step);
+                 settings_.select == Select::kBest && progress_.best_step > 0 ? progress_.best_step : progress_.step);
 }
 
 void Trainer::resume() {
@@ -171,8 +171,8 @@ void Trainer::resume() {
     optimizer_->resume(resumed.num_updates);
     progress_ = resumed.progress;
     seconds_before_ = progress_.seconds;
-    early_stopping_ = EarlyStopping(config_.training.early_stopping, better_, progress_.early_stopping);
-    plateau_ = PlateauDecay(config_.plateau, better_, progress_.plateau);
+    early_stopping_ = EarlyStopping(settings_.training.early_stopping, better_, progress_.early_stopping);
+    plateau_ = PlateauDecay(settings_.plateau, better_, progress_.plateau);
     std::string text = "resumed from " + name;
     if (resumed.parts != parts_ || resumed.data_ranks != mesh_.data().size()) {
       text += " (made with " + std::to_string(resumed.parts) + " packs a step on " +
@@ -200,8 +200,8 @@ bool Trainer::step(bool stop_requested) {
   const Clock::time_point begin = Clock::now();
   const std::int64_t epoch = progress_.step / steps_per_epoch_;
   if (epoch != planned_epoch_) {
-    epoch_plan_.emplace(config_.run.seed, static_cast<std::uint32_t>(epoch), task_.training_rows,
-                        static_cast<std::size_t>(config_.training.batch_size), last_step_of(config_.training));
+    epoch_plan_.emplace(settings_.seed, static_cast<std::uint32_t>(epoch), task_.training_rows,
+                        static_cast<std::size_t>(settings_.training.batch_size), last_step_of(settings_.training));
     planned_epoch_ = epoch;
   }
   const auto rows = epoch_plan_->step(static_cast<std::size_t>(progress_.step % steps_per_epoch_));
@@ -230,15 +230,15 @@ bool Trainer::step(bool stop_requested) {
 }
 
 double Trainer::learning_rate() const {
-  return config_.optimizer.learning_rate * progress_.plateau.factor *
-         schedule_factor(config_.schedule, progress_.step, {num_steps_, steps_per_epoch_});
+  return settings_.optimizer.learning_rate * progress_.plateau.factor *
+         learning_rate_factor(settings_.schedule, progress_.step, {num_steps_, steps_per_epoch_});
 }
 
 /// At epoch ends, every training.eval_every_steps and at the last step, once. Asked again after a resume: a run that
 /// was stopped at the end of an epoch has not evaluated it yet.
 bool Trainer::evaluation_due() const {
   if (progress_.step == 0 || progress_.evaluated_step == progress_.step) return false;
-  const std::int64_t every = config_.training.eval_every_steps;
+  const std::int64_t every = settings_.training.eval_every_steps;
   return progress_.step % steps_per_epoch_ == 0 || progress_.step == num_steps_ ||
          (every > 0 && progress_.step % every == 0);
 }
@@ -247,14 +247,14 @@ void Trainer::evaluate() {
   const Clock::time_point begin = Clock::now();
   if (!task_.validation_rows.empty()) {
     const at::Tensor predictions =
-        predict_rows(model_, mesh_, dataset_, task_.validation_rows, config_.predict.max_tokens_per_pack);
+        predict_rows(model_, mesh_, dataset_, task_.validation_rows, settings_.evaluation_tokens_per_pack);
     if (!at::isfinite(predictions).all().item<bool>()) {
       throw BadNumbersError(task_.name + ", evaluation after step " + std::to_string(progress_.step) +
                             ": a prediction is not a finite number; lower optimizer.learning_rate or use "
                             "precision.compute = fp32");
     }
     const Scores scores = compute_scores(model_.head(), predictions, targets_of(dataset_, task_.validation_rows),
-                                         config_.cv.metric.name_for(model_.head().task));
+                                         settings_.metric.name_for(model_.head().task));
     const double score = scores.front().second;
     const bool best = is_best(score);
     progress_.last_scores = scores;
@@ -291,7 +291,7 @@ void Trainer::heed(double score) {
     tell([&] {
       listener_.on_note("stopped early at step " + std::to_string(progress_.step) + " of " +
                         std::to_string(num_steps_) + ": no improvement in " +
-                        std::to_string(config_.training.early_stopping.patience) + " evaluations");
+                        std::to_string(settings_.training.early_stopping.patience) + " evaluations");
     });
   }
   if (plateau_.observe(score)) {
@@ -309,11 +309,11 @@ void Trainer::commit() {
   store_.commit(
       progress_.step, all_pieces(),
       to_state(progress_, identity_, optimizer_->num_updates(), steps_per_epoch_, parts_, mesh_.data().size()));
-  store_.retain(config_.checkpoint.keep_last, {progress_.best_step});
+  store_.retain(settings_.checkpoint.keep_last, {progress_.best_step});
 }
 
 void Trainer::select_weights() {
-  if (config_.cv.select != Select::kBest || progress_.best_step == 0 || progress_.best_step == progress_.step) return;
+  if (settings_.select != Select::kBest || progress_.best_step == 0 || progress_.best_step == progress_.step) return;
   store_.find(progress_.best_step);
   store_.load(progress_.best_step, model_pieces(), checkpoint::Store::Names::kSubset);
   model_.parameters().refresh_compute_copies();
@@ -368,10 +368,10 @@ TrainOutcome Trainer::outcome(bool stopped, std::int64_t selected_step) const {
 
 }  // namespace
 
-TrainOutcome train(const TrainTask& task, const RunConfig& config, models::Model& model, const dist::Mesh& mesh,
+TrainOutcome train(const TrainTask& task, const TrainSettings& settings, models::Model& model, const dist::Mesh& mesh,
                    const data::Dataset& dataset, TrainListener& listener, const std::function<bool()>& stop_requested) {
-  check_task(task, config);
-  return Trainer(task, config, model, mesh, dataset, listener).run(stop_requested);
+  check_task(task, settings);
+  return Trainer(task, settings, model, mesh, dataset, listener).run(stop_requested);
 }
 
 }  // namespace meshfold::jobs

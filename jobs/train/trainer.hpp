@@ -8,8 +8,8 @@
 
 #include "data/dataset.hpp"
 #include "dist/mesh.hpp"
-#include "jobs/config/run_config.hpp"
 #include "jobs/train/train_listener.hpp"
+#include "jobs/train/train_settings.hpp"
 #include "models/networks/model.hpp"
 
 namespace meshfold::jobs {
@@ -37,14 +37,9 @@ struct TrainOutcome {
 /// Trains `model` on the mesh from the newest usable checkpoint of the task's directory, or from its present weights.
 /// Collective over the mesh. Evaluates after every epoch (and every training.eval_every_steps), commits a checkpoint
 /// then (and every checkpoint.every_steps), and on return `model` holds the selected weights (cv.select). Loss,
-/// clipping and stop decisions are agreed over the mesh. `stop_requested` is asked once a step on each rank. Throws
+/// clipping and stop decisions are agreed over the mesh. `stop_requested` is asked once per step on each rank. Throws
 /// BadNumbersError when loss or gradient norm is not finite.
-TrainOutcome train(const TrainTask& task, const RunConfig& config, models::Model& model, const dist::Mesh& mesh,
+TrainOutcome train(const TrainTask& task, const TrainSettings& settings, models::Model& model, const dist::Mesh& mesh,
                    const data::Dataset& dataset, TrainListener& listener, const std::function<bool()>& stop_requested);
-
-/// Packs per step for training.parts = auto: least multiple of the data ranks times the pipeline stages that keeps the
-/// plan's largest step under max_tokens_per_pack a pack, so that every stage has as many packs as there are stages.
-/// Deterministic mode demands a power of two divisible by the data ranks (ConfigError).
-int resolve_parts(const TrainingSection& training, const data::Dataset& dataset, int data_ranks, int stages = 1);
 
 }  // namespace meshfold::jobs

@@ -95,10 +95,8 @@ ResumedState from_state(const json& state, const TrainingIdentity& identity, con
   if (stored == identity) return resumed;
   std::string what = "a part of the training set-up";
   if (stored.config_hash != identity.config_hash) what = "the data and training settings";
-  if (stored.data_hash != identity.data_hash)
-    what = "the training data";
-  else if (stored.rows_hash != identity.rows_hash)
-    what = "the training or validation rows";
+  if (stored.rows_hash != identity.rows_hash) what = "the training or validation rows";
+  if (stored.data_hash != identity.data_hash) what = "the training data";
   throw ConfigError(checkpoint + ": was made with other inputs (" + what +
                     " changed); restore them to continue, or start in another directory with --run");
 }

@@ -8,9 +8,10 @@
 
 namespace meshfold::models {
 
-/// The gradient of a whole store, and what is known of where it is zero. A tensor alone is one: nothing is known.
+/// The gradient of a whole store, and what is known of where it is zero. Of a tensor alone nothing is known.
 struct FlatGradient {
-  FlatGradient(at::Tensor all, const WrittenBlocks* of_all = nullptr) : values(std::move(all)), written(of_all) {}
+  explicit FlatGradient(at::Tensor all, const WrittenBlocks* of_all = nullptr)
+      : values(std::move(all)), written(of_all) {}
 
   /// Whether elements [begin, end) are zero without a look at them.
   bool is_known_zero(std::int64_t begin, std::int64_t end) const {

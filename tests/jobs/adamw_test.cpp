@@ -35,13 +35,13 @@ models::ParameterStore reference_store(const nlohmann::json& reference) {
   return store;
 }
 
-at::Tensor flat_gradient(const models::ParameterStore& store, const nlohmann::json& gradients) {
+models::FlatGradient flat_gradient(const models::ParameterStore& store, const nlohmann::json& gradients) {
   at::Tensor flat = at::empty({store.num_elements()});
   for (const models::Parameter& parameter : store) {
     const auto values = gradients[parameter.spec.name].get<std::vector<float>>();
     std::ranges::copy(values, flat.mutable_data_ptr<float>() + parameter.view.offset);
   }
-  return flat;
+  return models::FlatGradient(flat);
 }
 
 TEST(AdamW, EqualsTorchOptimAdamWOverTwentyClippedStepsWithADecayMask) {
@@ -83,7 +83,7 @@ TEST(AdamW, GivesTheSameBitsWhereverTheStorageIsCutIntoChunks) {
     store.flat().copy_(at::arange(store.num_elements()).to(at::kFloat).sin());
     AdamW optimizer(store, {});
     const at::Tensor gradient = at::arange(store.num_elements()).to(at::kFloat).cos();
-    for (int step = 0; step < 3; ++step) optimizer.step(gradient, 0.7, 1e-3);
+    for (int step = 0; step < 3; ++step) optimizer.step(models::FlatGradient(gradient), 0.7, 1e-3);
     return store.flat().clone();
   };
 
@@ -179,7 +179,7 @@ TEST(AdamW, ThatSkipsUntouchedRowsGivesTheBitsOfTheFullUpdateAlsoAfterAResume) {
         }
         models::WrittenBlocks written(elements);
         const at::Tensor gradient = table_gradient(store, step, written);
-        optimizer->step({gradient, knows ? &written : nullptr}, 0.7F, 1e-3);
+        optimizer->step(models::FlatGradient(gradient, knows ? &written : nullptr), 0.7F, 1e-3);
         update_all(value, first, second, gradient, step + 1, store[1].view.offset, config, 1e-3);
 
         EXPECT_TRUE(same_bits(store.flat(), value)) << "step " << step;
@@ -199,7 +199,7 @@ TEST(AdamW, TakesMemoryForMomentsOfTouchedRowsAloneAlsoAfterAResume) {
     return models::peak_growth([&] {
       AdamW optimizer(store, {});
       if (resumes) optimizer.resume(5);
-      for (int step = 0; step < 2; ++step) optimizer.step({gradient, &written}, 1.0, 1e-3);
+      for (int step = 0; step < 2; ++step) optimizer.step(models::FlatGradient(gradient, &written), 1.0, 1e-3);
     });
   };
   growth_of(false);  // makes threads and their stacks
@@ -215,7 +215,8 @@ TEST(AdamW, RefusesAGradientOfAnotherSize) {
   const models::ParameterStore store = reference_store(tests::training_reference()["adamw"]);
   AdamW optimizer(store, {});
 
-  EXPECT_THROW(optimizer.step(at::zeros({store.num_elements() - 1}), 1.0, 1e-3), std::invalid_argument);
+  EXPECT_THROW(optimizer.step(models::FlatGradient(at::zeros({store.num_elements() - 1})), 1.0, 1e-3),
+               std::invalid_argument);
 }
 
 }  // namespace

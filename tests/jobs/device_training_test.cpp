@@ -26,14 +26,14 @@ using tests::ToyKind;
 
 enum class Place { kHostKernels, kLibTorchOnHost, kCuda };
 
-RunConfig config_of(OptimizerKind optimizer) {
-  RunConfig config = tests::toy_config();
-  config.training.deterministic = false;
-  config.training.parts = 3;
-  config.training.max_steps = 12;
-  config.optimizer.kind = optimizer;
-  config.optimizer.learning_rate = optimizer == OptimizerKind::kSgd ? 0.05 : 1e-3;
-  return config;
+TrainSettings settings_of(OptimizerKind optimizer) {
+  TrainSettings settings = tests::toy_settings();
+  settings.training.deterministic = false;
+  settings.training.parts = 3;
+  settings.training.max_steps = 12;
+  settings.optimizer.kind = optimizer;
+  settings.optimizer.learning_rate = optimizer == OptimizerKind::kSgd ? 0.05 : 1e-3;
+  return settings;
 }
 
 struct Training {
@@ -67,7 +67,7 @@ class DeviceTraining : public testing::TestWithParam<Case> {
     variant.device = device_of(place);
     return tests::make_toy_encoder(GetParam().kind, mesh_, /*seed=*/7, type, {}, variant);
   }
-  Training train_on(Place place, const RunConfig& config, const std::string& directory,
+  Training train_on(Place place, const TrainSettings& settings, const std::string& directory,
                     at::ScalarType type = at::kFloat, const tests::ToyVariant& variant = {},
                     const std::function<bool()>& stop = tests::never) {
     std::optional<AtenEverywhere> aten;
@@ -77,7 +77,7 @@ class DeviceTraining : public testing::TestWithParam<Case> {
     tests::Recorder told;
     Training run;
     const TrainTask task = tests::toy_task(scratch_.path() / directory);
-    run.outcome = train(task, config, *model, mesh_, dataset_, told, stop);
+    run.outcome = train(task, settings, *model, mesh_, dataset_, told, stop);
     run.steps = told.steps;
     run.evaluations = told.evaluations;
     run.predictions = predict_rows(*model, mesh_, dataset_, task.validation_rows, 20);
@@ -106,29 +106,29 @@ class DeviceTraining : public testing::TestWithParam<Case> {
 };
 
 TEST_P(DeviceTraining, HasTheHostsLossesUnderAdamW) {
-  const RunConfig config = config_of(OptimizerKind::kAdamW);
-  expect_equal(train_on(GetParam().place, config, "device"), train_on(Place::kHostKernels, config, "host"), 1e-5);
+  const TrainSettings settings = settings_of(OptimizerKind::kAdamW);
+  expect_equal(train_on(GetParam().place, settings, "device"), train_on(Place::kHostKernels, settings, "host"), 1e-5);
 }
 
 TEST_P(DeviceTraining, HasTheHostsLossesUnderGradientDescentForALossThatCouplesTheStep) {
-  RunConfig config = config_of(OptimizerKind::kSgd);
-  config.loss.kind = models::LossKind::kMcrmse;
-  config.training.deterministic = true;
-  config.training.parts = 4;
-  config.training.max_steps = 6;
-  expect_equal(train_on(GetParam().place, config, "device"), train_on(Place::kHostKernels, config, "host"), 1e-5);
+  TrainSettings settings = settings_of(OptimizerKind::kSgd);
+  settings.loss.kind = models::LossKind::kMcrmse;
+  settings.training.deterministic = true;
+  settings.training.parts = 4;
+  settings.training.max_steps = 6;
+  expect_equal(train_on(GetParam().place, settings, "device"), train_on(Place::kHostKernels, settings, "host"), 1e-5);
 }
 
 TEST_P(DeviceTraining, StaysNearTheHostInBf16) {
-  RunConfig config = config_of(OptimizerKind::kAdamW);
-  config.training.max_steps = 6;
-  expect_equal(train_on(GetParam().place, config, "device", at::kBFloat16),
-               train_on(Place::kHostKernels, config, "host", at::kBFloat16), 3e-2, 1e-1);
+  TrainSettings settings = settings_of(OptimizerKind::kAdamW);
+  settings.training.max_steps = 6;
+  expect_equal(train_on(GetParam().place, settings, "device", at::kBFloat16),
+               train_on(Place::kHostKernels, settings, "host", at::kBFloat16), 3e-2, 1e-1);
 }
 
 TEST_P(DeviceTraining, HasTheHostsLossesWithEveryPoolerAndRecomputedLayers) {
-  RunConfig config = config_of(OptimizerKind::kSgd);
-  config.training.max_steps = 3;
+  TrainSettings settings = settings_of(OptimizerKind::kSgd);
+  settings.training.max_steps = 3;
   using models::Pooling;
   for (const Pooling pooling : {Pooling::kMean, Pooling::kMax, Pooling::kLast, Pooling::kAttention,
                                 Pooling::kWeightedLayers, Pooling::kConcatCls}) {
@@ -140,18 +140,18 @@ TEST_P(DeviceTraining, HasTheHostsLossesWithEveryPoolerAndRecomputedLayers) {
     variant.head.dropout_samples = 3;
     variant.recompute = models::Recompute::kLayers;
     const std::string name = std::to_string(static_cast<int>(pooling));
-    expect_equal(train_on(GetParam().place, config, "device" + name, at::kFloat, variant),
-                 train_on(Place::kHostKernels, config, "host" + name, at::kFloat, variant), 1e-5);
+    expect_equal(train_on(GetParam().place, settings, "device" + name, at::kFloat, variant),
+                 train_on(Place::kHostKernels, settings, "host" + name, at::kFloat, variant), 1e-5);
   }
 }
 
 TEST_P(DeviceTraining, GoesOnFromItsCheckpointOnTheHostAndFromTheHostsOnTheDevice) {
-  const RunConfig config = config_of(OptimizerKind::kAdamW);
-  const Training whole = train_on(Place::kHostKernels, config, "whole");
+  const TrainSettings settings = settings_of(OptimizerKind::kAdamW);
+  const Training whole = train_on(Place::kHostKernels, settings, "whole");
   const auto continued = [&](Place first, Place second, const std::string& directory) {
-    const Training begun = train_on(first, config, directory, at::kFloat, {}, tests::stop_in_step(5));
+    const Training begun = train_on(first, settings, directory, at::kFloat, {}, tests::stop_in_step(5));
     EXPECT_TRUE(begun.outcome.stopped);
-    Training rest = train_on(second, config, directory);
+    Training rest = train_on(second, settings, directory);
     rest.steps.insert(rest.steps.begin(), begun.steps.begin(), begun.steps.end());
     rest.evaluations.insert(rest.evaluations.begin(), begun.evaluations.begin(), begun.evaluations.end());
     return rest;

@@ -65,14 +65,14 @@ TEST(GradientBuckets, LeaveFrozenParametersOut) {
   EXPECT_EQ(owned.size(), 1U) << "neighbours are one range";
 }
 
-/// What the accumulator said of the last of three packs.
+/// What the accumulator said of the last of three packs of a pass.
 struct Told {
   std::vector<std::int64_t> firsts;
   std::vector<at::Tensor> sums;  ///< behind each
   at::Tensor in_the_end;
 };
 
-Told train_three_packs(models::Model& model) {
+Told train_three_packs(models::Model& model, models::PackPlace last_pack = models::PackPlace::kLast) {
   const tests::ScratchDirectory directory;
   const data::Dataset dataset = tests::make_toy_dataset(directory.path());
   models::GradientAccumulator gradients(model.parameters(), models::Summation::kInOrder);
@@ -85,14 +85,15 @@ Told train_three_packs(models::Model& model) {
   const std::span<const std::uint32_t> all(rows);
   models::ForwardContext context;
   context.mode = models::Mode::kTraining;
-  StageWorker worker(model, dataset, {all.subspan(0, 2), all.subspan(2, 2), all.subspan(4)}, context, &gradients);
+  StageWorker worker(model, dataset, {all.subspan(0, 2), all.subspan(2, 2), all.subspan(4)}, context, &gradients,
+                     last_pack);
   worker.set_loss([&](int, const data::PackedBatch& batch, const at::Tensor& outputs) {
     return at::mse_loss(outputs, to_targets(batch, outputs.device()));
   });
   gradients.begin_step();
   for (int pack = 0; pack < 3; ++pack) {
-    worker.forward({Phase::kForward, pack, 0}, {});
-    worker.backward({Phase::kBackward, pack, 0}, {});
+    worker.forward({PipelinePhase::kForward, pack, 0}, {});
+    worker.backward({PipelinePhase::kBackward, pack, 0}, {});
   }
   told.in_the_end = gradients.sum_packs();
   return told;
@@ -122,6 +123,13 @@ TEST(GradientBuckets, MayLeaveAfterEachLayerOfTheLastPackSinceNothingIsAddedLate
       }
     }
   }
+}
+
+TEST(GradientBuckets, StayWhereThePassKeepsItsGradientsForTheNextOne) {
+  const dist::Mesh mesh;
+  const auto model = tests::make_toy_encoder(ToyKind::kBert, mesh);
+
+  EXPECT_TRUE(train_three_packs(*model, models::PackPlace::kInside).firsts.empty());
 }
 
 }  // namespace

@@ -38,15 +38,15 @@ std::vector<MeshShape> shapes_of(int ranks) {
   return shapes;
 }
 
-RunConfig config_of(OptimizerKind optimizer) {
-  RunConfig config = tests::toy_config();
-  config.training.deterministic = false;
-  config.training.parts = 12;
-  config.training.max_steps = 30;
-  config.mesh.bucket_mib = 0.01;  // several buckets, which leave during backward
-  config.optimizer.kind = optimizer;
-  config.optimizer.learning_rate = optimizer == OptimizerKind::kSgd ? 0.05 : 1e-3;
-  return config;
+TrainSettings settings_of(OptimizerKind optimizer) {
+  TrainSettings settings = tests::toy_settings();
+  settings.training.deterministic = false;
+  settings.training.parts = 12;
+  settings.training.max_steps = 30;
+  settings.bucket_bytes = 10 << 10;  // several buckets, which leave during backward
+  settings.optimizer.kind = optimizer;
+  settings.optimizer.learning_rate = optimizer == OptimizerKind::kSgd ? 0.05 : 1e-3;
+  return settings;
 }
 
 struct Training {
@@ -60,21 +60,21 @@ class MeshInvariance : public testing::TestWithParam<ToyKind> {
   Mesh mesh_of(const MeshShape& shape, dist::CallChecks checks = dist::CallChecks::kOff) {
     return {tests::rank_environment().world(), shape, "test", checks};
   }
-  Training train_on(const Mesh& mesh, const RunConfig& config, const std::filesystem::path& directory,
+  Training train_on(const Mesh& mesh, const TrainSettings& settings, const std::filesystem::path& directory,
                     const std::function<bool()>& stop = tests::never, std::vector<models::LayoutRule> rules = {},
                     const tests::ToyVariant& variant = {}) {
-    const auto model = make_toy_encoder(GetParam(), mesh, config.run.seed, at::kFloat, std::move(rules), variant);
+    const auto model = make_toy_encoder(GetParam(), mesh, settings.seed, at::kFloat, std::move(rules), variant);
     tests::Recorder told;
     Training run;
-    run.outcome = train(tests::toy_task(directory), config, *model, mesh, dataset_, told, stop);
+    run.outcome = train(tests::toy_task(directory), settings, *model, mesh, dataset_, told, stop);
     run.steps = told.steps;
     run.hash = model->parameters().hash();
     return run;
   }
   /// On one rank; only the first one needs to know.
-  Training alone(const RunConfig& config) {
+  Training alone(const TrainSettings& settings) {
     if (world_.all().rank() > 0) return {};
-    return train_on(Mesh(), config, own_.path() / "alone");
+    return train_on(Mesh(), settings, own_.path() / "alone");
   }
   std::filesystem::path fresh_directory() { return shared_.path() / std::to_string(num_directories_++); }
   void expect_curve(const Training& run, const Training& one, const std::string& what);
@@ -102,37 +102,37 @@ void MeshInvariance::expect_curve(const Training& run, const Training& one, cons
 }
 
 TEST_P(MeshInvariance, KeepsLossAndNormOfEveryStepUnderAdamW) {
-  const RunConfig config = config_of(OptimizerKind::kAdamW);
-  const Training one = alone(config);
+  const TrainSettings settings = settings_of(OptimizerKind::kAdamW);
+  const Training one = alone(settings);
   for (const MeshShape& shape : shapes_of(world_.all().size())) {
-    expect_curve(train_on(mesh_of(shape), config, fresh_directory()), one, shape.to_string());
+    expect_curve(train_on(mesh_of(shape), settings, fresh_directory()), one, shape.to_string());
   }
 }
 
 TEST_P(MeshInvariance, KeepsLossAndNormOfEveryStepUnderPlainGradientDescent) {
-  const RunConfig config = config_of(OptimizerKind::kSgd);
-  const Training one = alone(config);
+  const TrainSettings settings = settings_of(OptimizerKind::kSgd);
+  const Training one = alone(settings);
   for (const MeshShape& shape : shapes_of(world_.all().size())) {
-    expect_curve(train_on(mesh_of(shape), config, fresh_directory()), one, shape.to_string());
+    expect_curve(train_on(mesh_of(shape), settings, fresh_directory()), one, shape.to_string());
   }
 }
 
 TEST_P(MeshInvariance, HoldsForALossThatCouplesTheSamplesOfAStep) {
-  RunConfig config = config_of(OptimizerKind::kSgd);
-  config.loss.kind = models::LossKind::kMcrmse;
-  config.training.max_steps = 6;
-  const Training one = alone(config);
+  TrainSettings settings = settings_of(OptimizerKind::kSgd);
+  settings.loss.kind = models::LossKind::kMcrmse;
+  settings.training.max_steps = 6;
+  const Training one = alone(settings);
   for (const MeshShape& shape : shapes_of(world_.all().size())) {
-    expect_curve(train_on(mesh_of(shape), config, fresh_directory()), one, shape.to_string());
+    expect_curve(train_on(mesh_of(shape), settings, fresh_directory()), one, shape.to_string());
   }
 }
 
 TEST_P(MeshInvariance, HoldsForMapsThatCutLess) {
   if (world_.all().size() == 1) GTEST_SKIP() << "needs several ranks";
   if (GetParam() == ToyKind::kDeberta) GTEST_SKIP() << "DeBERTa's attention is always cut";
-  RunConfig config = config_of(OptimizerKind::kSgd);
-  config.training.max_steps = 6;
-  const Training one = alone(config);
+  TrainSettings settings = settings_of(OptimizerKind::kSgd);
+  settings.training.max_steps = 6;
+  const Training one = alone(settings);
   const char* const feed_forward = R"(.*intermediate\.dense\.weight -> tensor, -; .*intermediate\.dense\.bias -> tensor;
                                       .*\d\.output\.dense\.weight -> -, tensor)";
   const char* const attention =
@@ -141,14 +141,14 @@ TEST_P(MeshInvariance, HoldsForMapsThatCutLess) {
   for (const std::string rules : {feed_forward, attention, R"(.*word_embeddings\.weight -> tensor~, -)"}) {
     const int ranks = world_.all().size();
     const Mesh mesh = mesh_of(ranks == 8 ? MeshShape{2, 2, 2} : MeshShape{1, 1, ranks});
-    expect_curve(train_on(mesh, config, fresh_directory(), tests::never, models::parse_layout_rules(rules)), one,
+    expect_curve(train_on(mesh, settings, fresh_directory(), tests::never, models::parse_layout_rules(rules)), one,
                  rules);
   }
 }
 
 TEST_P(MeshInvariance, HoldsForPoolersOfSeveralLayersFrozenLayersAndRecomputation) {
-  RunConfig config = config_of(OptimizerKind::kSgd);
-  config.training.max_steps = 4;
+  TrainSettings settings = settings_of(OptimizerKind::kSgd);
+  settings.training.max_steps = 4;
   models::HeadConfig weighted, concatenated;
   weighted.pooling = models::Pooling::kWeightedLayers;
   weighted.first_layer = 0;
@@ -166,10 +166,10 @@ TEST_P(MeshInvariance, HoldsForPoolersOfSeveralLayersFrozenLayersAndRecomputatio
   for (const auto& [name, variant] : variants) {
     Training one;
     if (world_.all().rank() == 0) {
-      one = train_on(Mesh(), config, own_.path() / name, tests::never, {}, variant);
+      one = train_on(Mesh(), settings, own_.path() / name, tests::never, {}, variant);
     }
     for (const MeshShape& shape : shapes_of(world_.all().size())) {
-      const Training many = train_on(mesh_of(shape), config, fresh_directory(), tests::never, {}, variant);
+      const Training many = train_on(mesh_of(shape), settings, fresh_directory(), tests::never, {}, variant);
       expect_curve(many, one, std::string(name) + " on " + shape.to_string());
     }
   }
@@ -190,13 +190,13 @@ class GradientRecorder final : public Optimizer {
 };
 
 /// Every parameter's gradient of the first step, whole, on every rank.
-std::map<std::string, at::Tensor> first_gradients(ToyKind kind, const Mesh& mesh, const RunConfig& config,
+std::map<std::string, at::Tensor> first_gradients(ToyKind kind, const Mesh& mesh, const TrainSettings& settings,
                                                   const data::Dataset& dataset) {
-  const auto model = make_toy_encoder(kind, mesh, config.run.seed);
+  const auto model = make_toy_encoder(kind, mesh, settings.seed);
   const models::ParameterStore& store = model->parameters();
-  GradientExchange exchange(store, mesh, StateSharding::kOverData, bucket_bytes(config.mesh));
+  GradientExchange exchange(store, mesh, StateSharding::kOverData, settings.bucket_bytes);
   GradientRecorder recorder(store, exchange.owned());
-  TrainStep step("test", config, *model, mesh, dataset, exchange, recorder, config.training.parts);
+  TrainStep step(step_settings("test", settings, settings.training.parts), *model, mesh, dataset, {exchange, recorder});
   const std::vector<std::uint32_t> rows = {3, 17, 0, 22, 9, 31, 12};
   step.run(rows, 0, 0.1, {});
 
@@ -215,13 +215,13 @@ std::map<std::string, at::Tensor> first_gradients(ToyKind kind, const Mesh& mesh
 }
 
 TEST_P(MeshInvariance, GivesEveryParameterTheGradientOfOneRank) {
-  const RunConfig config = config_of(OptimizerKind::kSgd);
-  const auto expected = first_gradients(GetParam(), Mesh(), config, dataset_);
+  const TrainSettings settings = settings_of(OptimizerKind::kSgd);
+  const auto expected = first_gradients(GetParam(), Mesh(), settings, dataset_);
   double all = 0.0;
   for (const auto& [name, gradient] : expected) all += gradient.square().sum(at::kDouble).item<double>();
   all = std::sqrt(all);
   for (const MeshShape& shape : shapes_of(world_.all().size())) {
-    const auto gradients = first_gradients(GetParam(), mesh_of(shape, dist::CallChecks::kOn), config, dataset_);
+    const auto gradients = first_gradients(GetParam(), mesh_of(shape, dist::CallChecks::kOn), settings, dataset_);
 
     ASSERT_EQ(gradients.size(), expected.size());
     for (const auto& [name, reference] : expected) {
@@ -253,16 +253,16 @@ TEST_P(MeshInvariance, HoldsNoMoreThanItsPieceOfACutTensor) {
 
 TEST_P(MeshInvariance, IsBitwiseOverDataRanksInDeterministicModeWithOptimizerStatesShardedOrNot) {
   if (world_.all().size() == 3) GTEST_SKIP() << "deterministic mode needs a power of two of ranks";
-  RunConfig config = config_of(OptimizerKind::kAdamW);
-  config.training.deterministic = true;
-  config.training.parts = std::max(4, world_.all().size());
-  config.training.max_steps = 8;
-  const Training one = train_on(Mesh(), config, own_.path() / "alone");  // every rank compares its weights
-  for (const bool sharded : {true, false}) {
-    config.mesh.shard_optimizer = sharded;
-    const Training many = train_on(mesh_of({world_.all().size(), 1, 1}), config, fresh_directory());
+  TrainSettings settings = settings_of(OptimizerKind::kAdamW);
+  settings.training.deterministic = true;
+  settings.training.parts = std::max(4, world_.all().size());
+  settings.training.max_steps = 8;
+  const Training one = train_on(Mesh(), settings, own_.path() / "alone");  // every rank compares its weights
+  for (const StateSharding sharding : {StateSharding::kOverData, StateSharding::kOff}) {
+    settings.state_sharding = sharding;
+    const Training many = train_on(mesh_of({world_.all().size(), 1, 1}), settings, fresh_directory());
 
-    EXPECT_EQ(many.hash, one.hash) << (sharded ? "sharded" : "not sharded");
+    EXPECT_EQ(many.hash, one.hash) << (sharding == StateSharding::kOverData ? "sharded" : "not sharded");
     for (std::size_t step = 0; step < many.steps.size(); ++step) {
       EXPECT_EQ(many.steps[step].loss, one.steps[step].loss) << "step " << step + 1;
       EXPECT_EQ(many.steps[step].grad_norm, one.steps[step].grad_norm) << "step " << step + 1;
@@ -271,13 +271,13 @@ TEST_P(MeshInvariance, IsBitwiseOverDataRanksInDeterministicModeWithOptimizerSta
 }
 
 TEST_P(MeshInvariance, ContinuesFromACheckpointOfAnyOtherMesh) {
-  RunConfig config = config_of(OptimizerKind::kAdamW);
-  config.training.max_steps = 12;
-  const Training one = alone(config);
+  TrainSettings settings = settings_of(OptimizerKind::kAdamW);
+  settings.training.max_steps = 12;
+  const Training one = alone(settings);
   const std::vector<MeshShape> shapes = shapes_of(world_.all().size());
   for (const MeshShape& first : shapes) {
     const std::filesystem::path directory = fresh_directory();
-    const Training begun = train_on(mesh_of(first), config, directory, tests::stop_in_step(5));
+    const Training begun = train_on(mesh_of(first), settings, directory, tests::stop_in_step(5));
     EXPECT_TRUE(begun.outcome.stopped);
     for (const std::string& fault : checkpoint::verify_checkpoint(directory / "checkpoint-5")) ADD_FAILURE() << fault;
     const std::filesystem::path copy = fresh_directory();
@@ -286,11 +286,11 @@ TEST_P(MeshInvariance, ContinuesFromACheckpointOfAnyOtherMesh) {
     }
     world_.all().barrier();
 
-    Training continued = train_on(mesh_of(shapes.back()), config, copy);
+    Training continued = train_on(mesh_of(shapes.back()), settings, copy);
     continued.steps.insert(continued.steps.begin(), begun.steps.begin(), begun.steps.end());
     expect_curve(continued, one, first.to_string() + ", continued on " + shapes.back().to_string());
     if (world_.all().rank() > 0) continue;
-    Training alone_again = train_on(Mesh(), config, directory);
+    Training alone_again = train_on(Mesh(), settings, directory);
     alone_again.steps.insert(alone_again.steps.begin(), begun.steps.begin(), begun.steps.end());
     expect_curve(alone_again, one, first.to_string() + ", continued on one rank");
   }
@@ -329,14 +329,15 @@ TEST_P(MeshInvariance, StaysCloseInBf16) {
 }
 
 TEST_P(MeshInvariance, ComputesInBf16WithCopiesOfTheUpdatedWeights) {
-  RunConfig config = config_of(OptimizerKind::kAdamW);
+  TrainSettings settings = settings_of(OptimizerKind::kAdamW);
   const std::vector<std::uint32_t> rows = {40, 3, 17, 0, 22, 9, 31};
   for (const MeshShape& shape : shapes_of(world_.all().size())) {
     const Mesh mesh = mesh_of(shape);
     const auto model = make_toy_encoder(GetParam(), mesh, 7, at::kBFloat16);
     GradientExchange exchange(model->parameters(), mesh, StateSharding::kOverData);
-    const auto optimizer = make_optimizer(model->parameters(), config.optimizer, exchange.owned());
-    TrainStep step("test", config, *model, mesh, dataset_, exchange, *optimizer, config.training.parts);
+    const auto optimizer = make_optimizer(model->parameters(), settings.optimizer, exchange.owned());
+    TrainStep step(step_settings("test", settings, settings.training.parts), *model, mesh, dataset_,
+                   {exchange, *optimizer});
     const at::Tensor before = predict_rows(*model, mesh, dataset_, rows, 12);
     step.run(rows, 0, 0.1, {});
     const at::Tensor after = predict_rows(*model, mesh, dataset_, rows, 12);

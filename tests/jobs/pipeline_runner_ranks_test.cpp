@@ -18,6 +18,7 @@
 
 #include "dist/communicator.hpp"
 #include "dist/mesh.hpp"
+#include "tests/jobs/pipeline_cases.hpp"
 #include "tests/rank_environment.hpp"
 
 namespace meshfold::jobs {
@@ -37,30 +38,30 @@ class ToyStage : public PipelineWorker {
  public:
   ToyStage(const PipelineSchedule& schedule, int stage) : schedule_(schedule), stage_(stage) {}
 
-  Tensors buffers(const Cell&) override { return message(at::full({3}, -1.0, at::kDouble), -1); }
-  Tensors forward(const Cell& cell, const Tensors& received) override {
+  Tensors buffers(const PipelineCell&) override { return message(at::full({3}, -1.0, at::kDouble), -1); }
+  Tensors forward(const PipelineCell& cell, const Tensors& received) override {
     begin(cell);
     const int part = part_of(cell);
     const at::Tensor y = go_forward(take(cell, received, part == 0, input_of(cell.pack)), part);
     if (part == num_parts() - 1) outputs.push_back(y);
     return message(y, cell.pack);
   }
-  Tensors backward(const Cell& cell, const Tensors& received) override {
+  Tensors backward(const PipelineCell& cell, const Tensors& received) override {
     begin(cell);
     const int part = part_of(cell);
     const at::Tensor gradient = go_back(take(cell, received, part == num_parts() - 1, input_of(cell.pack)), part);
     if (part == 0) gradients.push_back(gradient);
     return message(gradient, cell.pack);
   }
-  void weight(const Cell& cell) override { begin(cell); }
+  void weight(const PipelineCell& cell) override { begin(cell); }
 
-  int part_of(const Cell& cell) const { return cell.chunk * schedule_.num_stages + stage_; }
+  int part_of(const PipelineCell& cell) const { return cell.chunk * schedule_.num_stages + stage_; }
   int num_parts() const { return schedule_.num_stages * schedule_.num_chunks; }
 
-  std::optional<Cell> fails_in;
+  std::optional<PipelineCell> fails_in;
   std::optional<CellCosts> sleeps;  ///< seconds
   double busy = 0.0;
-  std::vector<Cell> begun;
+  PipelineRow begun;
   Tensors outputs, gradients;  ///< of the last and the first part, in the order in which they came
 
  private:
@@ -68,7 +69,7 @@ class ToyStage : public PipelineWorker {
   static Tensors message(const at::Tensor& values, int pack) {
     return {values, at::empty({0}, at::kFloat), at::full({1}, pack, at::kLong)};
   }
-  at::Tensor take(const Cell& cell, const Tensors& received, bool outermost, const at::Tensor& start) {
+  at::Tensor take(const PipelineCell& cell, const Tensors& received, bool outermost, const at::Tensor& start) {
     if (outermost) {
       EXPECT_TRUE(received.empty());
       return start;
@@ -77,14 +78,14 @@ class ToyStage : public PipelineWorker {
     EXPECT_EQ(received.at(2).item<int>(), cell.pack);
     return received.at(0);
   }
-  void begin(const Cell& cell) {
+  void begin(const PipelineCell& cell) {
     begun.push_back(cell);
     if (fails_in && *fails_in == cell) throw std::runtime_error("stage " + std::to_string(stage_) + " fails");
     if (!sleeps) return;
     const auto start = Clock::now();
-    const double cost = cell.phase == Phase::kForward    ? sleeps->forward
-                        : cell.phase == Phase::kBackward ? sleeps->backward
-                                                         : sleeps->weight;
+    const double cost = cell.phase == PipelinePhase::kForward    ? sleeps->forward
+                        : cell.phase == PipelinePhase::kBackward ? sleeps->backward
+                                                                 : sleeps->weight;
     std::this_thread::sleep_for(std::chrono::duration<double>(cost));
     busy += seconds_since(start);
   }
@@ -93,16 +94,13 @@ class ToyStage : public PipelineWorker {
   int stage_;
 };
 
-class PipelineRunner : public testing::TestWithParam<ScheduleName> {
+class PipelineRunner : public testing::TestWithParam<tests::PipelineCase> {
  protected:
   int rank() { return world_.all().rank(); }
   int size() { return world_.all().size(); }
-  int num_chunks() const { return GetParam() == ScheduleName::kInterleaved ? 2 : 1; }
-  PipelineSchedule table() { return make_pipeline_schedule(GetParam(), size(), 2 * size(), num_chunks()); }
-  const std::vector<Cell>& row(const PipelineSchedule& schedule) {
-    return schedule.cells[static_cast<std::size_t>(rank())];
-  }
-  void expect_all_marked(int failed, Phase phase, bool before);
+  PipelineSchedule table() { return GetParam().make(size(), 2 * size()); }
+  const PipelineRow& row(const PipelineSchedule& schedule) { return schedule.cells[static_cast<std::size_t>(rank())]; }
+  void expect_all_marked(int failed, PipelinePhase phase, bool before);
 
   dist::Mesh world_{tests::rank_environment().world(), {tests::rank_environment().size(), 1, 1}, "test"};
 };
@@ -127,9 +125,9 @@ TEST_P(PipelineRunner, ComposesThePartsForwardAndBackForEveryPack) {
       EXPECT_TRUE(stage.gradients[index].equal(gradient)) << "pack " << pack;
     }
   }
-  std::vector<int> next(static_cast<std::size_t>(num_chunks()), 0);
-  for (const Cell& cell : stage.begun) {
-    if (cell.phase == Phase::kBackward) {
+  std::vector<int> next(static_cast<std::size_t>(schedule.num_chunks), 0);
+  for (const PipelineCell& cell : stage.begun) {
+    if (cell.phase == PipelinePhase::kBackward) {
       EXPECT_EQ(cell.pack, next[static_cast<std::size_t>(cell.chunk)]++);
     }
   }
@@ -138,14 +136,15 @@ TEST_P(PipelineRunner, ComposesThePartsForwardAndBackForEveryPack) {
 /// Within 10 % of the idle time itself. A machine that others use delays a sleeper now and then: one of five runs.
 TEST_P(PipelineRunner, IdlesAsLongAsTheFormulaSays) {
   const PipelineSchedule schedule = table();
-  const bool split = GetParam() == ScheduleName::kZeroBubble;
   const double unit = 0.24 / size();  // long beside the milliseconds that a sleeper comes late
-  const CellCosts costs = split ? CellCosts{unit, unit, unit} : CellCosts{unit, 2 * unit, 0.0};  // of all chunks
-  const double formula = idle_by_formula(GetParam(), size(), num_chunks(), costs);
+  const CellCosts& units = GetParam().costs;
+  const CellCosts costs{unit * units.forward, unit * units.backward, unit * units.weight};
+  const int chunks = schedule.num_chunks;
+  const double formula = idle_by_formula(size(), chunks, costs);
   double worst = 1.0;
   for (int attempt = 0; attempt < 5 && worst > 0.1; ++attempt) {
     ToyStage stage(schedule, rank());
-    stage.sleeps = CellCosts{costs.forward / num_chunks(), costs.backward / num_chunks(), costs.weight / num_chunks()};
+    stage.sleeps = CellCosts{costs.forward / chunks, costs.backward / chunks, costs.weight / chunks};
     world_.all().barrier();
     const auto start = Clock::now();
     EXPECT_TRUE(run_pipeline(schedule, world_.all(), stage));
@@ -161,10 +160,13 @@ TEST_P(PipelineRunner, IdlesAsLongAsTheFormulaSays) {
 }
 
 /// Stage `failed` fails in pack 1 of its first chunk, or `before` the run.
-void PipelineRunner::expect_all_marked(int failed, Phase phase, bool before) {
-  SCOPED_TRACE("stage " + std::to_string(failed) + (before ? " before" : phase == Phase::kForward ? " fwd" : " bwd"));
+void PipelineRunner::expect_all_marked(int failed, PipelinePhase phase, bool before) {
+  SCOPED_TRACE("stage " + std::to_string(failed) +
+               (before                             ? " before"
+                : phase == PipelinePhase::kForward ? " fwd"
+                                                   : " bwd"));
   const PipelineSchedule schedule = table();
-  const Cell bad{phase, before ? 0 : 1, 0};
+  const PipelineCell bad{phase, before ? 0 : 1, 0};
   ToyStage stage(schedule, rank());
   std::exception_ptr failure;
   if (rank() == failed && !before) stage.fails_in = bad;
@@ -182,7 +184,7 @@ void PipelineRunner::expect_all_marked(int failed, Phase phase, bool before) {
   world_.all().barrier();
 
   // What was computed is the start of the row: nothing after the mark.
-  const std::vector<Cell>& cells = row(schedule);
+  const PipelineRow& cells = row(schedule);
   ASSERT_LE(stage.begun.size(), cells.size());
   EXPECT_TRUE(std::equal(stage.begun.begin(), stage.begun.end(), cells.begin()));
   if (rank() == failed) {
@@ -197,39 +199,35 @@ void PipelineRunner::expect_all_marked(int failed, Phase phase, bool before) {
   }
   EXPECT_EQ(error, "");
   // A failed backward is told to the parts before; whether those behind hear of it depends on the table.
-  if (phase == Phase::kForward || rank() < failed) {
+  if (phase == PipelinePhase::kForward || rank() < failed) {
     EXPECT_FALSE(fine);
   }
-  for (const Cell& cell : stage.begun) {
+  for (const PipelineCell& cell : stage.begun) {
     if (cell.pack < bad.pack) continue;
-    if (cell.phase == Phase::kForward) {
-      EXPECT_FALSE(phase == Phase::kForward && stage.part_of(cell) > failed) << "forward of pack " << cell.pack;
+    if (cell.phase == PipelinePhase::kForward) {
+      EXPECT_FALSE(phase == PipelinePhase::kForward && stage.part_of(cell) > failed) << "forward of pack " << cell.pack;
     } else {
-      EXPECT_FALSE(phase == Phase::kForward || stage.part_of(cell) < failed) << "backward of pack " << cell.pack;
+      EXPECT_FALSE(phase == PipelinePhase::kForward || stage.part_of(cell) < failed)
+          << "backward of pack " << cell.pack;
     }
   }
 }
 
 TEST_P(PipelineRunner, HandsAFailureToAllStagesAndComputesNoFurther) {
   for (int failed = 0; failed < size(); ++failed) {
-    expect_all_marked(failed, Phase::kForward, false);
-    expect_all_marked(failed, Phase::kBackward, false);
+    expect_all_marked(failed, PipelinePhase::kForward, false);
+    expect_all_marked(failed, PipelinePhase::kBackward, false);
   }
 }
 
 TEST_P(PipelineRunner, HandsOnAFailureThatWasThereBefore) {
-  for (int failed = 0; failed < size(); ++failed) expect_all_marked(failed, Phase::kForward, true);
-}
-
-std::string name_of(const testing::TestParamInfo<ScheduleName>& instance) {
-  const std::vector<std::string> names = {"Gpipe", "OneForwardOneBackward", "Interleaved", "ZeroBubble"};
-  return names[static_cast<std::size_t>(instance.param)];
+  for (int failed = 0; failed < size(); ++failed) expect_all_marked(failed, PipelinePhase::kForward, true);
 }
 
 INSTANTIATE_TEST_SUITE_P(Schedules, PipelineRunner,
-                         testing::Values(ScheduleName::kGpipe, ScheduleName::kOneForwardOneBackward,
-                                         ScheduleName::kInterleaved, ScheduleName::kZeroBubble),
-                         name_of);
+                         testing::Values(tests::kGpipe, tests::kOneForwardOneBackward, tests::kInterleavedTwo,
+                                         tests::kZeroBubble),
+                         [](const auto& instance) { return instance.param.name; });
 
 }  // namespace
 }  // namespace meshfold::jobs

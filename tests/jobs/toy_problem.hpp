@@ -76,19 +76,19 @@ inline data::Dataset make_toy_dataset(const std::filesystem::path& directory, co
 
 /// 20 steps: five epochs of batches of 8, 8, 8 and 5 samples in four packs, with decay, warm-up and a clipping bound
 /// that is reached.
-inline jobs::RunConfig toy_config() {
-  jobs::RunConfig config;
-  config.run.seed = 7;
-  config.run.threads = 1;
-  config.optimizer.learning_rate = 0.02;
-  config.training.epochs = 5;
-  config.training.batch_size = 8;
-  config.training.parts = 4;
-  config.training.deterministic = true;
-  config.training.max_grad_norm = 0.5;
-  config.cv.select = jobs::Select::kLast;
-  config.predict.max_tokens_per_pack = 20;
-  return config;
+inline jobs::TrainSettings toy_settings() {
+  jobs::TrainSettings settings;
+  settings.seed = 7;
+  settings.threads = 1;
+  settings.optimizer.learning_rate = 0.02;
+  settings.training.epochs = 5;
+  settings.training.batch_size = 8;
+  settings.training.parts = 4;
+  settings.training.deterministic = true;
+  settings.training.max_grad_norm = 0.5;
+  settings.select = jobs::Select::kLast;
+  settings.evaluation_tokens_per_pack = 20;
+  return settings;
 }
 
 inline jobs::TrainTask toy_task(const std::filesystem::path& directory) {
@@ -132,11 +132,12 @@ struct ToyRun {
   std::string hash;  ///< of the weights on return
 };
 
-inline ToyRun train_toy(const std::filesystem::path& directory, const jobs::RunConfig& config, const dist::Mesh& mesh,
-                        const data::Dataset& dataset, const std::function<bool()>& stop_requested = never) {
-  ToyModel model(config.run.seed, kToyTargets, /*dropout=*/0.25);
+inline ToyRun train_toy(const std::filesystem::path& directory, const jobs::TrainSettings& settings,
+                        const dist::Mesh& mesh, const data::Dataset& dataset,
+                        const std::function<bool()>& stop_requested = never) {
+  ToyModel model(settings.seed, kToyTargets, /*dropout=*/0.25);
   ToyRun run;
-  run.outcome = jobs::train(toy_task(directory), config, model, mesh, dataset, run.told, stop_requested);
+  run.outcome = jobs::train(toy_task(directory), settings, model, mesh, dataset, run.told, stop_requested);
   run.hash = model.parameters().hash();
   return run;
 }

@@ -9,6 +9,7 @@
 #include "jobs/checkpoint/store.hpp"
 #include "jobs/error.hpp"
 #include "jobs/train/predict_rows.hpp"
+#include "jobs/train/step_agreement.hpp"
 #include "jobs/train/trainer.hpp"
 #include "models/gradients/tensor_memory.hpp"
 #include "tests/jobs/toy_mesh.hpp"
@@ -17,7 +18,7 @@
 namespace meshfold::jobs {
 namespace {
 
-using tests::toy_config;
+using tests::toy_settings;
 using tests::ToyRun;
 using tests::train_toy;
 
@@ -27,22 +28,24 @@ class ToyTrainingOnRanks : public testing::Test {
   bool power_of_two() { return std::has_single_bit(static_cast<unsigned>(mesh_.all().size())); }
   bool first() { return mesh_.all().rank() == 0; }
   /// Fast mode with a number of packs that 1, 2, 3 and 4 ranks divide.
-  static RunConfig fast_config() {
-    RunConfig config = toy_config();
-    config.training.deterministic = false;
-    config.training.parts = 12;
-    return config;
+  static TrainSettings fast_settings() {
+    TrainSettings settings = toy_settings();
+    settings.training.deterministic = false;
+    settings.training.parts = 12;
+    return settings;
   }
-  ToyRun together(const RunConfig& config, const std::string& name = "together",
+  ToyRun together(const TrainSettings& settings, const std::string& name = "together",
                   const std::function<bool()>& stop = tests::never) {
-    return train_toy(shared_.path() / name, config, mesh_, dataset_, stop);
+    return train_toy(shared_.path() / name, settings, mesh_, dataset_, stop);
   }
-  ToyRun alone(const RunConfig& config) { return train_toy(own_.path() / "alone", config, dist::Mesh(), dataset_); }
-  void check_bitwise(const RunConfig& config);
-  void check_close(const RunConfig& config);
-  void check_resume(const RunConfig& config, int stop_step);
+  ToyRun alone(const TrainSettings& settings) {
+    return train_toy(own_.path() / "alone", settings, dist::Mesh(), dataset_);
+  }
+  void check_bitwise(const TrainSettings& settings);
+  void check_close(const TrainSettings& settings);
+  void check_resume(const TrainSettings& settings, int stop_step);
   template <typename Fault>
-  void check_one_rank_fails_all(const RunConfig& config, Fault fault);
+  void check_one_rank_fails_all(const TrainSettings& settings, Fault fault);
 
   dist::Mesh mesh_ = tests::world_mesh();
   tests::ScratchDirectory own_;
@@ -51,8 +54,8 @@ class ToyTrainingOnRanks : public testing::Test {
 };
 
 /// The run on all ranks has the bits of the run on one.
-void ToyTrainingOnRanks::check_bitwise(const RunConfig& config) {
-  const ToyRun many = together(config), one = alone(config);
+void ToyTrainingOnRanks::check_bitwise(const TrainSettings& settings) {
+  const ToyRun many = together(settings), one = alone(settings);
 
   EXPECT_EQ(many.hash, one.hash);
   EXPECT_EQ(many.outcome.last_scores, one.outcome.last_scores);
@@ -64,8 +67,8 @@ void ToyTrainingOnRanks::check_bitwise(const RunConfig& config) {
 }
 
 /// The run on all ranks has the losses and scores of the run on one to 1e-6.
-void ToyTrainingOnRanks::check_close(const RunConfig& config) {
-  const ToyRun many = together(config), one = alone(config);
+void ToyTrainingOnRanks::check_close(const TrainSettings& settings) {
+  const ToyRun many = together(settings), one = alone(settings);
 
   EXPECT_EQ(many.told.steps.size(), first() ? 20U : 0U);
   for (std::size_t step = 0; step < many.told.steps.size(); ++step) {
@@ -77,42 +80,42 @@ void ToyTrainingOnRanks::check_close(const RunConfig& config) {
   }
 }
 
-RunConfig with_loss(RunConfig config, models::LossKind kind) {
-  config.loss.kind = kind;
-  return config;
+TrainSettings with_loss(TrainSettings settings, models::LossKind kind) {
+  settings.loss.kind = kind;
+  return settings;
 }
 
 TEST_F(ToyTrainingOnRanks, IsBitwiseThatOfOneProcessInDeterministicMode) {
   if (!power_of_two()) GTEST_SKIP() << "deterministic mode needs a power of two of ranks";
-  check_bitwise(toy_config());
+  check_bitwise(toy_settings());
 }
 
-TEST_F(ToyTrainingOnRanks, IsThatOfOneProcessTo1e6InFastMode) { check_close(fast_config()); }
+TEST_F(ToyTrainingOnRanks, IsThatOfOneProcessTo1e6InFastMode) { check_close(fast_settings()); }
 
 // Four packs: a rank of four keeps its one pack's graph, one rank alone rehearses all four.
 TEST_F(ToyTrainingOnRanks, ByRmseIsBitwiseThatOfOneProcessInDeterministicMode) {
   if (!power_of_two()) GTEST_SKIP() << "deterministic mode needs a power of two of ranks";
-  check_bitwise(with_loss(toy_config(), models::LossKind::kRmse));
+  check_bitwise(with_loss(toy_settings(), models::LossKind::kRmse));
 }
 
 TEST_F(ToyTrainingOnRanks, ByRmseIsThatOfOneProcessTo1e6InFastMode) {
-  check_close(with_loss(fast_config(), models::LossKind::kRmse));
+  check_close(with_loss(fast_settings(), models::LossKind::kRmse));
 }
 
 TEST_F(ToyTrainingOnRanks, ByMcrmseIsBitwiseThatOfOneProcessInDeterministicMode) {
   if (!power_of_two()) GTEST_SKIP() << "deterministic mode needs a power of two of ranks";
-  check_bitwise(with_loss(toy_config(), models::LossKind::kMcrmse));
+  check_bitwise(with_loss(toy_settings(), models::LossKind::kMcrmse));
 }
 
 TEST_F(ToyTrainingOnRanks, ByMcrmseIsThatOfOneProcessTo1e6InFastMode) {
-  check_close(with_loss(fast_config(), models::LossKind::kMcrmse));
+  check_close(with_loss(fast_settings(), models::LossKind::kMcrmse));
 }
 
 TEST_F(ToyTrainingOnRanks, SharesPacksAmongMoreRanksThanThereAreSamples) {
-  RunConfig config = fast_config();
-  config.training.batch_size = 2;
-  config.training.max_steps = 10;
-  const ToyRun many = together(config), one = alone(config);
+  TrainSettings settings = fast_settings();
+  settings.training.batch_size = 2;
+  settings.training.max_steps = 10;
+  const ToyRun many = together(settings), one = alone(settings);
 
   for (std::size_t step = 0; step < many.told.steps.size(); ++step) {
     EXPECT_NEAR(many.told.steps[step].loss, one.told.steps[step].loss, 1e-6) << "step " << step + 1;
@@ -121,12 +124,12 @@ TEST_F(ToyTrainingOnRanks, SharesPacksAmongMoreRanksThanThereAreSamples) {
 
 TEST_F(ToyTrainingOnRanks, TellsWhatEveryRankSentAndHeld) {
   models::count_tensor_memory();
-  const ToyRun many = together(fast_config());
+  const ToyRun many = together(fast_settings());
 
   const auto num_ranks = static_cast<std::size_t>(mesh_.all().size());
   ASSERT_EQ(many.told.usage.size(), first() ? num_ranks : 0U);
   const auto values = static_cast<std::uint64_t>(
-      tests::ToyModel(fast_config().run.seed, tests::kToyTargets, 0.25).parameters().num_elements());
+      tests::ToyModel(fast_settings().run.seed, tests::kToyTargets, 0.25).parameters().num_elements());
   std::uint64_t sent = 0;
   for (std::size_t rank = 0; rank < many.told.usage.size(); ++rank) {
     const RankUsage& usage = many.told.usage[rank];
@@ -142,13 +145,13 @@ TEST_F(ToyTrainingOnRanks, TellsWhatEveryRankSentAndHeld) {
 }
 
 /// Stops in `stop_step`, starts again, and compares with a run that nobody disturbed.
-void ToyTrainingOnRanks::check_resume(const RunConfig& config, int stop_step) {
-  const ToyRun undisturbed = together(config, "undisturbed");
+void ToyTrainingOnRanks::check_resume(const TrainSettings& settings, int stop_step) {
+  const ToyRun undisturbed = together(settings, "undisturbed");
   // One rank alone is asked to stop; all must.
   const bool asked = mesh_.all().rank() == mesh_.all().size() - 1;
   const ToyRun stopped =
-      together(config, "stopped", asked ? tests::stop_in_step(stop_step) : std::function<bool()>(tests::never));
-  const ToyRun resumed = together(config, "stopped");
+      together(settings, "stopped", asked ? tests::stop_in_step(stop_step) : std::function<bool()>(tests::never));
+  const ToyRun resumed = together(settings, "stopped");
 
   EXPECT_TRUE(stopped.outcome.stopped);
   EXPECT_EQ(stopped.outcome.steps, stop_step);
@@ -172,32 +175,32 @@ void ToyTrainingOnRanks::check_resume(const RunConfig& config, int stop_step) {
 }
 
 TEST_F(ToyTrainingOnRanks, ThatIsStoppedInsideAnEpochEndsWithTheWeightsOfAnUndisturbedRun) {
-  check_resume(fast_config(), 6);
+  check_resume(fast_settings(), 6);
 }
 
-TEST_F(ToyTrainingOnRanks, ThatIsStoppedAtTheEndOfAnEpochEvaluatesItAfterwards) { check_resume(fast_config(), 8); }
+TEST_F(ToyTrainingOnRanks, ThatIsStoppedAtTheEndOfAnEpochEvaluatesItAfterwards) { check_resume(fast_settings(), 8); }
 
-TEST_F(ToyTrainingOnRanks, ThatIsStoppedInTheLastStepStillEvaluatesAndEnds) { check_resume(fast_config(), 20); }
+TEST_F(ToyTrainingOnRanks, ThatIsStoppedInTheLastStepStillEvaluatesAndEnds) { check_resume(fast_settings(), 20); }
 
 TEST_F(ToyTrainingOnRanks, ResumesBestSelectionAcrossAStop) {
-  RunConfig config = fast_config();
-  config.cv.select = Select::kBest;
-  config.optimizer.learning_rate = 0.3;
-  check_resume(config, 14);
+  TrainSettings settings = fast_settings();
+  settings.select = Select::kBest;
+  settings.optimizer.learning_rate = 0.3;
+  check_resume(settings, 14);
 }
 
 /// Evaluates after every step and soon gets worse, so that callbacks act.
-RunConfig heedful(RunConfig config) {
-  config.optimizer.learning_rate = 0.3;
-  config.training.eval_every_steps = 1;
-  config.plateau = {.patience = 1, .factor = 0.5};
-  config.training.early_stopping.patience = 6;
-  return config;
+TrainSettings heedful(TrainSettings settings) {
+  settings.optimizer.learning_rate = 0.3;
+  settings.training.eval_every_steps = 1;
+  settings.plateau = {.patience = 1, .factor = 0.5};
+  settings.training.early_stopping.patience = 6;
+  return settings;
 }
 
 TEST_F(ToyTrainingOnRanks, HeedsScoresAtTheSameStepsAsOneProcess) {
-  const RunConfig config = heedful(fast_config());
-  const ToyRun many = together(config), one = alone(config);
+  const TrainSettings settings = heedful(fast_settings());
+  const ToyRun many = together(settings), one = alone(settings);
 
   EXPECT_TRUE(one.outcome.stopped_early);
   EXPECT_TRUE(many.outcome.stopped_early) << "every rank knows, also those that report nothing";
@@ -208,9 +211,9 @@ TEST_F(ToyTrainingOnRanks, HeedsScoresAtTheSameStepsAsOneProcess) {
 }
 
 TEST_F(ToyTrainingOnRanks, HeedsAMetricWhereLargerIsBetterAtTheSameSteps) {
-  RunConfig config = heedful(fast_config());
-  config.cv.metric.name = "spearman";
-  const ToyRun many = together(config), one = alone(config);
+  TrainSettings settings = heedful(fast_settings());
+  settings.metric.name = "spearman";
+  const ToyRun many = together(settings), one = alone(settings);
 
   EXPECT_EQ(many.outcome.best_step, one.outcome.best_step);
   EXPECT_EQ(many.outcome.steps, one.outcome.steps);
@@ -219,12 +222,12 @@ TEST_F(ToyTrainingOnRanks, HeedsAMetricWhereLargerIsBetterAtTheSameSteps) {
 }
 
 TEST_F(ToyTrainingOnRanks, ResumesItsPatienceAcrossAStop) {
-  RunConfig config = heedful(fast_config());
-  const ToyRun undisturbed = together(config, "undisturbed");
+  TrainSettings settings = heedful(fast_settings());
+  const ToyRun undisturbed = together(settings, "undisturbed");
   for (const int stop_step : {3, 5, 6}) {
     const std::string name = "stopped-" + std::to_string(stop_step);
-    const ToyRun stopped = together(config, name, tests::stop_in_step(stop_step));
-    const ToyRun resumed = together(config, name);
+    const ToyRun stopped = together(settings, name, tests::stop_in_step(stop_step));
+    const ToyRun resumed = together(settings, name);
 
     EXPECT_TRUE(stopped.outcome.stopped);
     EXPECT_EQ(resumed.outcome.steps, undisturbed.outcome.steps);
@@ -235,11 +238,11 @@ TEST_F(ToyTrainingOnRanks, ResumesItsPatienceAcrossAStop) {
 
 TEST_F(ToyTrainingOnRanks, ContinuesOnAnotherNumberOfRanksWithTheSameBitsInDeterministicMode) {
   if (!power_of_two()) GTEST_SKIP() << "deterministic mode needs a power of two of ranks";
-  const ToyRun undisturbed = alone(toy_config());
+  const ToyRun undisturbed = alone(toy_settings());
   // All ranks begin, each rank alone reads what they committed and goes on from a copy.
-  together(toy_config(), "moved", tests::stop_in_step(7));
+  together(toy_settings(), "moved", tests::stop_in_step(7));
   std::filesystem::copy(shared_.path() / "moved", own_.path() / "moved", std::filesystem::copy_options::recursive);
-  const ToyRun moved = train_toy(own_.path() / "moved", toy_config(), dist::Mesh(), dataset_);
+  const ToyRun moved = train_toy(own_.path() / "moved", toy_settings(), dist::Mesh(), dataset_);
 
   EXPECT_EQ(moved.hash, undisturbed.hash);
   EXPECT_EQ(moved.told.steps.size(), 13U);
@@ -248,13 +251,13 @@ TEST_F(ToyTrainingOnRanks, ContinuesOnAnotherNumberOfRanksWithTheSameBitsInDeter
 /// `fault(model)` breaks one rank's model; on that rank its own exception comes out, on the others PeerFailed, and
 /// nobody waits for the deadline.
 template <typename Fault>
-void ToyTrainingOnRanks::check_one_rank_fails_all(const RunConfig& config, Fault fault) {
+void ToyTrainingOnRanks::check_one_rank_fails_all(const TrainSettings& settings, Fault fault) {
   const bool broken = mesh_.all().rank() == mesh_.all().size() - 1;
   tests::ToyModel model(7, tests::kToyTargets, 0.25);
   if (broken) fault(model);
   tests::Recorder told;
   try {
-    train(tests::toy_task(shared_.path() / "fails"), config, model, mesh_, dataset_, told, tests::never);
+    train(tests::toy_task(shared_.path() / "fails"), settings, model, mesh_, dataset_, told, tests::never);
     ADD_FAILURE() << "no error";
   } catch (const dist::PeerFailed& error) {
     EXPECT_FALSE(broken);
@@ -267,12 +270,34 @@ void ToyTrainingOnRanks::check_one_rank_fails_all(const RunConfig& config, Fault
 }
 
 TEST_F(ToyTrainingOnRanks, FailsOnAllRanksWhenOneThrowsInAStep) {
-  check_one_rank_fails_all(fast_config(), [](tests::ToyModel& model) { model.fails_at_step = 5; });
+  check_one_rank_fails_all(fast_settings(), [](tests::ToyModel& model) { model.fails_at_step = 5; });
 }
 
 TEST_F(ToyTrainingOnRanks, FailsOnAllRanksWhenOneThrowsInARehearsal) {
-  check_one_rank_fails_all(with_loss(fast_config(), models::LossKind::kMcrmse),
+  check_one_rank_fails_all(with_loss(fast_settings(), models::LossKind::kMcrmse),
                            [](tests::ToyModel& model) { model.fails_at_step = 5; });
+}
+
+TEST_F(ToyTrainingOnRanks, AgreesOnTheSumsOfAStepOrFailsOnAllRanks) {
+  const int ranks = mesh_.all().size(), last = ranks - 1;
+  std::vector<double> values = {1.0, mesh_.all().rank() + 1.0};
+  StepAgreement fine(mesh_.all(), "step 1 of toy", nullptr), failed(mesh_.all(), "step 2 of toy", nullptr);
+  fine.sum(values);
+  EXPECT_EQ(values, (std::vector<double>{1.0 * ranks, ranks * (ranks + 1) / 2.0}));
+
+  failed.attempt([&] {
+    if (mesh_.all().rank() == last) throw std::runtime_error("no memory");
+  });
+  try {
+    failed.sum(values);
+    ADD_FAILURE() << "no error";
+  } catch (const dist::PeerFailed& error) {
+    EXPECT_NE(mesh_.all().rank(), last);
+    EXPECT_NE(std::string(error.what()).find("no memory"), std::string::npos) << error.what();
+  } catch (const std::runtime_error& error) {
+    EXPECT_EQ(mesh_.all().rank(), last);
+    EXPECT_STREQ(error.what(), "no memory");
+  }
 }
 
 TEST_F(ToyTrainingOnRanks, FailsOnAllRanksWhenTheListenerThrows) {
@@ -282,7 +307,7 @@ TEST_F(ToyTrainingOnRanks, FailsOnAllRanksWhenTheListenerThrows) {
   tests::ToyModel model(7, tests::kToyTargets, 0.25);
 
   EXPECT_THROW(
-      train(tests::toy_task(shared_.path() / "full"), fast_config(), model, mesh_, dataset_, told, tests::never),
+      train(tests::toy_task(shared_.path() / "full"), fast_settings(), model, mesh_, dataset_, told, tests::never),
       std::runtime_error);
 }
 
@@ -292,7 +317,7 @@ TEST_F(ToyTrainingOnRanks, EndsWithBadNumbersOnAllRanksWhenOneDiverges) {
   tests::Recorder told;
 
   EXPECT_THROW(
-      train(tests::toy_task(shared_.path() / "nan"), fast_config(), model, mesh_, dataset_, told, tests::never),
+      train(tests::toy_task(shared_.path() / "nan"), fast_settings(), model, mesh_, dataset_, told, tests::never),
       BadNumbersError);
 }
 
@@ -302,7 +327,7 @@ TEST_F(ToyTrainingOnRanks, RefusesToStartFromDifferentWeights) {
   tests::Recorder told;
 
   EXPECT_THROW(
-      train(tests::toy_task(shared_.path() / "apart"), fast_config(), model, mesh_, dataset_, told, tests::never),
+      train(tests::toy_task(shared_.path() / "apart"), fast_settings(), model, mesh_, dataset_, told, tests::never),
       std::runtime_error);
 }
 

@@ -9,27 +9,31 @@
 
 #include "jobs/checkpoint/store.hpp"
 #include "jobs/error.hpp"
+#include "jobs/train/pack_input.hpp"
+#include "jobs/train/parts.hpp"
 #include "jobs/train/predict_rows.hpp"
 #include "tests/jobs/toy_problem.hpp"
 
 namespace meshfold::jobs {
 namespace {
 
-using tests::toy_config;
+using tests::toy_settings;
 using tests::train_toy;
 
 class ToyTraining : public testing::Test {
  protected:
-  std::string fault(const RunConfig& config) {
+  std::string fault(const TrainSettings& settings) {
     try {
-      train_toy(directory_.path() / "faulty", config, mesh_, dataset_);
+      train_toy(directory_.path() / "faulty", settings, mesh_, dataset_);
     } catch (const ConfigError& error) {
       return error.what();
     }
     return "no error";
   }
   std::vector<std::int64_t> checkpoints() { return checkpoint::Store(directory_.path() / "toy", mesh_.all()).list(); }
-  tests::ToyRun train(const RunConfig& config) { return train_toy(directory_.path() / "toy", config, mesh_, dataset_); }
+  tests::ToyRun train(const TrainSettings& settings) {
+    return train_toy(directory_.path() / "toy", settings, mesh_, dataset_);
+  }
 
   tests::ScratchDirectory directory_;
   dist::Mesh mesh_;
@@ -37,7 +41,7 @@ class ToyTraining : public testing::Test {
 };
 
 TEST_F(ToyTraining, LearnsAndReportsEveryStepAndEveryEpoch) {
-  const tests::ToyRun run = train(toy_config());
+  const tests::ToyRun run = train(toy_settings());
 
   ASSERT_EQ(run.told.steps.size(), 20U);
   EXPECT_EQ(run.told.resumed_step, 0);
@@ -56,7 +60,7 @@ TEST_F(ToyTraining, LearnsAndReportsEveryStepAndEveryEpoch) {
 
 TEST_F(ToyTraining, IsNotThePackingsDoing) {
   // The same steps in one pack and in eight: the mathematics is the same, only the order of sums differs.
-  RunConfig whole = toy_config(), cut = toy_config();
+  TrainSettings whole = toy_settings(), cut = toy_settings();
   whole.training.parts = 1;
   cut.training.parts = 8;
   const tests::ToyRun one = train_toy(directory_.path() / "one", whole, mesh_, dataset_);
@@ -69,7 +73,7 @@ TEST_F(ToyTraining, IsNotThePackingsDoing) {
 
 TEST_F(ToyTraining, WithALossThatCouplesTheStepIsNotThePackingsDoingEither) {
   for (const auto kind : {models::LossKind::kRmse, models::LossKind::kMcrmse}) {
-    RunConfig whole = toy_config(), cut = toy_config();
+    TrainSettings whole = toy_settings(), cut = toy_settings();
     whole.loss.kind = cut.loss.kind = kind;
     whole.training.parts = 1;
     cut.training.parts = 8;
@@ -87,7 +91,7 @@ TEST_F(ToyTraining, WithALossThatCouplesTheStepIsNotThePackingsDoingEither) {
 
 /// A step's loss is the root of mean squared error of the same step: the first step starts from the same weights.
 TEST_F(ToyTraining, ByRmseStartsAtTheRootOfWhatMseStartsAt) {
-  RunConfig mse = toy_config(), rmse = toy_config();
+  TrainSettings mse = toy_settings(), rmse = toy_settings();
   rmse.loss.kind = models::LossKind::kRmse;
   const double squared = train_toy(directory_.path() / "mse", mse, mesh_, dataset_).told.steps.front().loss;
   const double root = train_toy(directory_.path() / "rmse", rmse, mesh_, dataset_).told.steps.front().loss;
@@ -96,9 +100,9 @@ TEST_F(ToyTraining, ByRmseStartsAtTheRootOfWhatMseStartsAt) {
 }
 
 TEST_F(ToyTraining, EndsAfterMaxStepsInsideAnEpoch) {
-  RunConfig config = toy_config();
-  config.training.max_steps = 6;
-  const tests::ToyRun run = train(config);
+  TrainSettings settings = toy_settings();
+  settings.training.max_steps = 6;
+  const tests::ToyRun run = train(settings);
 
   EXPECT_EQ(run.outcome.steps, 6);
   ASSERT_EQ(run.told.evaluations.size(), 2U);
@@ -106,9 +110,9 @@ TEST_F(ToyTraining, EndsAfterMaxStepsInsideAnEpoch) {
 }
 
 TEST_F(ToyTraining, LeavesOutTheShortLastStepOnRequest) {
-  RunConfig config = toy_config();
-  config.training.drop_last = true;
-  const tests::ToyRun run = train(config);
+  TrainSettings settings = toy_settings();
+  settings.training.drop_last = true;
+  const tests::ToyRun run = train(settings);
 
   EXPECT_EQ(run.outcome.steps, 15);
   EXPECT_EQ(run.outcome.samples_trained, 15 * 8);
@@ -128,14 +132,14 @@ TEST_F(ToyTraining, ReturnsTheWeightsOfTheBestEvaluation) {
    private:
     models::ParameterStore& store_;
   };
-  RunConfig config = toy_config();
-  config.cv.select = Select::kBest;
-  config.optimizer.learning_rate = 0.3;  // wild enough that the last evaluation is not the best
-  tests::ToyModel model(config.run.seed, tests::kToyTargets, 0.25);
+  TrainSettings settings = toy_settings();
+  settings.select = Select::kBest;
+  settings.optimizer.learning_rate = 0.3;  // wild enough that the last evaluation is not the best
+  tests::ToyModel model(settings.seed, tests::kToyTargets, 0.25);
   BestHash told(model.parameters());
 
   const TrainOutcome outcome =
-      jobs::train(tests::toy_task(directory_.path() / "toy"), config, model, mesh_, dataset_, told, tests::never);
+      jobs::train(tests::toy_task(directory_.path() / "toy"), settings, model, mesh_, dataset_, told, tests::never);
 
   ASSERT_LT(outcome.best_step, 20) << "the test needs a run whose last evaluation is not its best";
   EXPECT_EQ(outcome.selected_step, outcome.best_step);
@@ -147,13 +151,13 @@ TEST_F(ToyTraining, ReturnsTheWeightsOfTheBestEvaluation) {
 }
 
 TEST_F(ToyTraining, SelectsByTheChosenMetricInItsDirection) {
-  RunConfig config = toy_config();
-  config.cv.select = Select::kBest;
-  config.optimizer.learning_rate = 0.3;  // wild enough that the last evaluation is not the best
-  config.training.eval_every_steps = 1;
+  TrainSettings settings = toy_settings();
+  settings.select = Select::kBest;
+  settings.optimizer.learning_rate = 0.3;  // wild enough that the last evaluation is not the best
+  settings.training.eval_every_steps = 1;
   const auto run_by = [&](const std::string& metric, MetricMode mode) {
-    config.cv.metric = {metric, mode};
-    return train_toy(directory_.path() / (metric + std::to_string(static_cast<int>(mode))), config, mesh_, dataset_);
+    settings.metric = {metric, mode};
+    return train_toy(directory_.path() / (metric + std::to_string(static_cast<int>(mode))), settings, mesh_, dataset_);
   };
   const auto score = [](const EvaluationReport& report) { return report.scores.front().second; };
   const tests::ToyRun largest = run_by("spearman", MetricMode::kAuto), smallest = run_by("spearman", MetricMode::kMin);
@@ -165,21 +169,21 @@ TEST_F(ToyTraining, SelectsByTheChosenMetricInItsDirection) {
 }
 
 TEST_F(ToyTraining, WhoseScoreIsUndefinedSelectsTheLastStepAndSaysSo) {
-  RunConfig config = toy_config();
-  config.cv.select = Select::kBest;
-  config.cv.metric.name = "qwk";  // the targets are no grades
-  const tests::ToyRun run = train(config);
+  TrainSettings settings = toy_settings();
+  settings.select = Select::kBest;
+  settings.metric.name = "qwk";  // the targets are no grades
+  const tests::ToyRun run = train(settings);
 
   EXPECT_EQ(run.outcome.selected_step, 20);
   EXPECT_EQ(run.outcome.best_step, 0);
   ASSERT_EQ(run.told.notes.size(), 5U);
   EXPECT_NE(run.told.notes[0].find("qwk is undefined on the validation rows after step 4"), std::string::npos);
-  EXPECT_TRUE(train(config).told.steps.empty()) << "its checkpoint is read back";
+  EXPECT_TRUE(train(settings).told.steps.empty()) << "its checkpoint is read back";
 }
 
 TEST_F(ToyTraining, ThatIsDoneIsNotDoneAgain) {
-  const tests::ToyRun first = train(toy_config());
-  const tests::ToyRun again = train(toy_config());
+  const tests::ToyRun first = train(toy_settings());
+  const tests::ToyRun again = train(toy_settings());
 
   EXPECT_TRUE(again.told.steps.empty());
   EXPECT_EQ(again.told.resumed_step, 20);
@@ -188,13 +192,13 @@ TEST_F(ToyTraining, ThatIsDoneIsNotDoneAgain) {
 }
 
 TEST_F(ToyTraining, WithoutValidationRowsSelectsTheLastStep) {
-  RunConfig config = toy_config();
-  config.cv.select = Select::kBest;
+  TrainSettings settings = toy_settings();
+  settings.select = Select::kBest;
   TrainTask task = tests::toy_task(directory_.path() / "toy");
   task.validation_rows.clear();
-  tests::ToyModel model(config.run.seed, tests::kToyTargets, 0.25);
+  tests::ToyModel model(settings.seed, tests::kToyTargets, 0.25);
   tests::Recorder told;
-  const TrainOutcome outcome = jobs::train(task, config, model, mesh_, dataset_, told, tests::never);
+  const TrainOutcome outcome = jobs::train(task, settings, model, mesh_, dataset_, told, tests::never);
 
   EXPECT_EQ(outcome.selected_step, 20);
   EXPECT_TRUE(outcome.best_scores.empty());
@@ -202,24 +206,24 @@ TEST_F(ToyTraining, WithoutValidationRowsSelectsTheLastStep) {
 }
 
 TEST_F(ToyTraining, RefusesACheckpointOfOtherSettingsDataOrRows) {
-  RunConfig config = toy_config();
-  train(config);
+  TrainSettings settings = toy_settings();
+  train(settings);
   const auto refusal = [&](const TrainTask& task, const data::Dataset& dataset) -> std::string {
-    tests::ToyModel model(config.run.seed, tests::kToyTargets, 0.25);
+    tests::ToyModel model(settings.seed, tests::kToyTargets, 0.25);
     tests::Recorder told;
     try {
-      jobs::train(task, config, model, mesh_, dataset, told, tests::never);
+      jobs::train(task, settings, model, mesh_, dataset, told, tests::never);
     } catch (const ConfigError& error) {
       return error.what();
     }
     return "no error";
   };
-  TrainTask settings = tests::toy_task(directory_.path() / "toy"), rows = settings;
-  settings.config_hash = "another";
+  TrainTask changed = tests::toy_task(directory_.path() / "toy"), rows = changed;
+  changed.config_hash = "another";
   std::swap(rows.training_rows.front(), rows.validation_rows.front());
   tests::ScratchDirectory other;
 
-  EXPECT_NE(refusal(settings, dataset_).find("the data and training settings changed"), std::string::npos);
+  EXPECT_NE(refusal(changed, dataset_).find("the data and training settings changed"), std::string::npos);
   EXPECT_NE(refusal(rows, dataset_).find("the training or validation rows changed"), std::string::npos);
   EXPECT_NE(refusal(tests::toy_task(directory_.path() / "toy"), tests::make_toy_dataset(other.path(), "other"))
                 .find("the training data changed"),
@@ -227,12 +231,12 @@ TEST_F(ToyTraining, RefusesACheckpointOfOtherSettingsDataOrRows) {
 }
 
 TEST_F(ToyTraining, ThatDivergesIsABadNumberWithTheStep) {
-  RunConfig config = toy_config();
-  tests::ToyModel model(config.run.seed, tests::kToyTargets, 0.25);
+  TrainSettings settings = toy_settings();
+  tests::ToyModel model(settings.seed, tests::kToyTargets, 0.25);
   model.diverges_at_step = 6;
   tests::Recorder told;
   try {
-    jobs::train(tests::toy_task(directory_.path() / "toy"), config, model, mesh_, dataset_, told, tests::never);
+    jobs::train(tests::toy_task(directory_.path() / "toy"), settings, model, mesh_, dataset_, told, tests::never);
     FAIL() << "no error";
   } catch (const BadNumbersError& error) {
     EXPECT_NE(std::string(error.what()).find("step 7: the loss is"), std::string::npos) << error.what();
@@ -241,19 +245,19 @@ TEST_F(ToyTraining, ThatDivergesIsABadNumberWithTheStep) {
 }
 
 TEST_F(ToyTraining, CommitsEverySoManySteps) {
-  RunConfig config = toy_config();
-  config.checkpoint.every_steps = 3;
-  config.checkpoint.keep_last = 100;
-  train(config);
+  TrainSettings settings = toy_settings();
+  settings.checkpoint.every_steps = 3;
+  settings.checkpoint.keep_last = 100;
+  train(settings);
 
   EXPECT_EQ(checkpoints(), (std::vector<std::int64_t>{3, 4, 6, 8, 9, 12, 15, 16, 18, 20}));
 }
 
 TEST_F(ToyTraining, EvaluatesEverySoManyStepsAndAtEpochEnds) {
-  RunConfig config = toy_config();
-  config.training.eval_every_steps = 3;
-  config.training.epochs = 3;
-  const tests::ToyRun run = train(config);
+  TrainSettings settings = toy_settings();
+  settings.training.eval_every_steps = 3;
+  settings.training.epochs = 3;
+  const tests::ToyRun run = train(settings);
 
   std::vector<std::int64_t> steps;
   for (const EvaluationReport& report : run.told.evaluations) steps.push_back(report.step);
@@ -261,18 +265,18 @@ TEST_F(ToyTraining, EvaluatesEverySoManyStepsAndAtEpochEnds) {
 }
 
 /// Wild enough that the score soon gets worse again.
-RunConfig wild_config() {
-  RunConfig config = toy_config();
-  config.optimizer.learning_rate = 0.3;
-  config.training.eval_every_steps = 1;
-  return config;
+TrainSettings wild_settings() {
+  TrainSettings settings = toy_settings();
+  settings.optimizer.learning_rate = 0.3;
+  settings.training.eval_every_steps = 1;
+  return settings;
 }
 
 TEST_F(ToyTraining, StopsEarlyAndIsThenDone) {
-  RunConfig config = wild_config();
-  config.training.early_stopping.patience = 3;
-  const tests::ToyRun run = train(config);
-  const tests::ToyRun again = train(config);
+  TrainSettings settings = wild_settings();
+  settings.training.early_stopping.patience = 3;
+  const tests::ToyRun run = train(settings);
+  const tests::ToyRun again = train(settings);
 
   ASSERT_LT(run.outcome.steps, 20) << "the test needs a run that gets worse";
   EXPECT_TRUE(run.outcome.stopped_early);
@@ -286,10 +290,10 @@ TEST_F(ToyTraining, StopsEarlyAndIsThenDone) {
 }
 
 TEST_F(ToyTraining, LowersTheLearningRateOnAPlateau) {
-  RunConfig config = wild_config();
-  const tests::ToyRun plain = train(config);
-  config.plateau = {.patience = 1, .factor = 0.25};
-  const tests::ToyRun lowered = train_toy(directory_.path() / "lowered", config, mesh_, dataset_);
+  TrainSettings settings = wild_settings();
+  const tests::ToyRun plain = train(settings);
+  settings.plateau = {.patience = 1, .factor = 0.25};
+  const tests::ToyRun lowered = train_toy(directory_.path() / "lowered", settings, mesh_, dataset_);
 
   const auto is_lowered = [](const std::string& note) { return note.starts_with("learning rate lowered after step"); };
   const auto note = std::ranges::find_if(lowered.told.notes, is_lowered);
@@ -308,22 +312,22 @@ TEST_F(ToyTraining, LowersTheLearningRateOnAPlateau) {
 }
 
 TEST_F(ToyTraining, NeedsValidationRowsToGoByTheScore) {
-  RunConfig config = toy_config();
-  config.training.early_stopping.patience = 1;
+  TrainSettings settings = toy_settings();
+  settings.training.early_stopping.patience = 1;
   TrainTask task = tests::toy_task(directory_.path() / "toy");
   task.validation_rows.clear();
-  tests::ToyModel model(config.run.seed, tests::kToyTargets, 0.25);
+  tests::ToyModel model(settings.seed, tests::kToyTargets, 0.25);
   tests::Recorder told;
 
-  EXPECT_THROW(jobs::train(task, config, model, mesh_, dataset_, told, tests::never), ConfigError);
+  EXPECT_THROW(jobs::train(task, settings, model, mesh_, dataset_, told, tests::never), ConfigError);
 }
 
 TEST_F(ToyTraining, NamesEveryFaultOfItsSettings) {
-  RunConfig config = toy_config();
-  config.training.batch_size = 100;
-  config.training.drop_last = true;
-  config.run.threads = 0;
-  const std::string text = fault(config);
+  TrainSettings settings = toy_settings();
+  settings.training.batch_size = 100;
+  settings.training.drop_last = true;
+  settings.threads = 0;
+  const std::string text = fault(settings);
 
   EXPECT_NE(text.find("run.threads"), std::string::npos) << text;
   EXPECT_NE(text.find("fewer training rows (29)"), std::string::npos) << text;

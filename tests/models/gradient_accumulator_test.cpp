@@ -205,7 +205,8 @@ TEST_F(GradientAccumulatorTest, ForgetsTheRowsOfTheLastStepWhetherOthersOverwrit
 
         EXPECT_TRUE(at::equal(slot(sum, "words"), expected)) << "step " << step;
         EXPECT_EQ(slot(sum, "query").abs().sum().item<float>(), 0.0F);
-        EXPECT_EQ(gradient_norm(store_, {sum, &accumulator.written()}), gradient_norm(store_, sum));
+        EXPECT_EQ(gradient_norm(store_, FlatGradient(sum, &accumulator.written())),
+                  gradient_norm(store_, FlatGradient(sum)));
         if (sums == SumsAre::kOverwritten) sum.fill_(NAN);  // as an exchange leaves it
       }
     }
@@ -261,7 +262,7 @@ std::int64_t growth_of_a_step(double rate_of_table, SumsAre sums) {
       accumulator.add(store.view("query"), at::ones({256, 256}));
       accumulator.end_pack();
       const at::Tensor sum = accumulator.reduce(alone);
-      const double norm = gradient_norm(store, {sum, &accumulator.written()});
+      const double norm = gradient_norm(store, FlatGradient(sum, &accumulator.written()));
       EXPECT_EQ(norm, std::sqrt((rate_of_table > 0 ? 100.0 : 0.0) * 256 + 256 * 256));
     }
   });
@@ -279,7 +280,7 @@ TEST(GradientAccumulatorMemory, IsThatOfTouchedRowsAndNoneOfFrozenTables) {
 }
 
 TEST_F(GradientAccumulatorTest, NormIsThatOfDoublesAndDoesNotDependOnThreads) {
-  const at::Tensor gradient = at::randn({store_.num_elements()}) * 1e3;
+  const FlatGradient gradient(at::randn({store_.num_elements()}) * 1e3);
   at::set_num_threads(1);
   const double one = gradient_norm(store_, gradient);
   at::set_num_threads(3);
@@ -287,7 +288,7 @@ TEST_F(GradientAccumulatorTest, NormIsThatOfDoublesAndDoesNotDependOnThreads) {
   at::set_num_threads(1);
 
   EXPECT_EQ(one, three);
-  EXPECT_NEAR(one / gradient.to(at::kDouble).norm().item<double>(), 1.0, 1e-13);
+  EXPECT_NEAR(one / gradient.values.to(at::kDouble).norm().item<double>(), 1.0, 1e-13);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "jobs/train/schedule.hpp"
+#include "jobs/train/learning_rate_schedule.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -9,19 +9,21 @@
 namespace meshfold::jobs {
 namespace {
 
-bool goes_by_epochs(ScheduleKind kind) { return kind == ScheduleKind::kTable || kind == ScheduleKind::kRampHoldDecay; }
-
-double num_cycles_of(const ScheduleConfig& config) {
-  return config.num_cycles.value_or(config.kind == ScheduleKind::kCosine ? 0.5 : 1.0);
+bool goes_by_epochs(LearningRateCurve kind) {
+  return kind == LearningRateCurve::kTable || kind == LearningRateCurve::kRampHoldDecay;
 }
 
-double of_table(const ScheduleConfig& config, std::int64_t epoch) {
+double num_cycles_of(const LearningRateSchedule& config) {
+  return config.num_cycles.value_or(config.kind == LearningRateCurve::kCosine ? 0.5 : 1.0);
+}
+
+double of_table(const LearningRateSchedule& config, std::int64_t epoch) {
   if (config.table.empty()) return 1.0;
   return config.table[static_cast<std::size_t>(
       std::min<std::int64_t>(epoch, static_cast<std::int64_t>(config.table.size()) - 1))];
 }
 
-double of_ramp_hold_decay(const ScheduleConfig& config, std::int64_t epoch) {
+double of_ramp_hold_decay(const LearningRateSchedule& config, std::int64_t epoch) {
   if (epoch < config.ramp_epochs) {
     return config.ramp_start +
            (1.0 - config.ramp_start) * static_cast<double>(epoch) / static_cast<double>(config.ramp_epochs);
@@ -30,18 +32,19 @@ double of_ramp_hold_decay(const ScheduleConfig& config, std::int64_t epoch) {
   return (1.0 - config.end_ratio) * std::pow(config.decay, decays) + config.end_ratio;
 }
 
-double after_warmup(const ScheduleConfig& config, std::int64_t step, std::int64_t warmup, std::int64_t num_steps) {
+double after_warmup(const LearningRateSchedule& config, std::int64_t step, std::int64_t warmup,
+                    std::int64_t num_steps) {
   const auto decay_steps = static_cast<double>(std::max<std::int64_t>(1, num_steps - warmup));
   const double progress = static_cast<double>(step - warmup) / decay_steps;
   switch (config.kind) {
-    case ScheduleKind::kLinear:
+    case LearningRateCurve::kLinear:
       return std::max(0.0, static_cast<double>(num_steps - step) / decay_steps);
-    case ScheduleKind::kCosine:
+    case LearningRateCurve::kCosine:
       return std::max(0.0, 0.5 * (1.0 + std::cos(std::numbers::pi * num_cycles_of(config) * 2.0 * progress)));
-    case ScheduleKind::kCosineRestarts:
+    case LearningRateCurve::kCosineRestarts:
       if (progress >= 1.0) return 0.0;
       return std::max(0.0, 0.5 * (1.0 + std::cos(std::numbers::pi * std::fmod(num_cycles_of(config) * progress, 1.0))));
-    case ScheduleKind::kPolynomial:
+    case LearningRateCurve::kPolynomial:
       if (step > num_steps) return config.end_ratio;
       return (1.0 - config.end_ratio) * std::pow(1.0 - progress, config.power) + config.end_ratio;
     default:
@@ -49,21 +52,21 @@ double after_warmup(const ScheduleConfig& config, std::int64_t step, std::int64_
   }
 }
 
-std::string name_of(const ScheduleConfig& config) {
+std::string name_of(const LearningRateSchedule& config) {
   switch (config.kind) {
-    case ScheduleKind::kConstant:
+    case LearningRateCurve::kConstant:
       return "constant";
-    case ScheduleKind::kLinear:
+    case LearningRateCurve::kLinear:
       return "linear";
-    case ScheduleKind::kCosine:
+    case LearningRateCurve::kCosine:
       return "cosine, " + base::format("%g", num_cycles_of(config)) + " cycles";
-    case ScheduleKind::kCosineRestarts:
+    case LearningRateCurve::kCosineRestarts:
       return "cosine with restarts, " + base::format("%g", num_cycles_of(config)) + " cycles";
-    case ScheduleKind::kPolynomial:
+    case LearningRateCurve::kPolynomial:
       return "polynomial of power " + base::format("%g", config.power);
-    case ScheduleKind::kTable:
+    case LearningRateCurve::kTable:
       return "table of " + std::to_string(config.table.size()) + " epochs";
-    case ScheduleKind::kRampHoldDecay:
+    case LearningRateCurve::kRampHoldDecay:
       return "ramp " + std::to_string(config.ramp_epochs) + ", hold " + std::to_string(config.hold_epochs) +
              " epochs, decay " + base::format("%g", config.decay);
   }
@@ -72,29 +75,29 @@ std::string name_of(const ScheduleConfig& config) {
 
 }  // namespace
 
-std::int64_t warmup_steps_of(const ScheduleConfig& config, std::int64_t num_steps) {
+std::int64_t warmup_steps_of(const LearningRateSchedule& config, std::int64_t num_steps) {
   if (goes_by_epochs(config.kind)) return 0;
   if (config.warmup_steps) return *config.warmup_steps;
   return static_cast<std::int64_t>(std::ceil(static_cast<double>(num_steps) * config.warmup_ratio));
 }
 
-double schedule_factor(const ScheduleConfig& config, std::int64_t step, const ScheduleSpan& span) {
+double learning_rate_factor(const LearningRateSchedule& config, std::int64_t step, const TrainingLength& span) {
   const std::int64_t epoch = step / std::max<std::int64_t>(1, span.steps_per_epoch);
-  if (config.kind == ScheduleKind::kTable) return of_table(config, epoch);
-  if (config.kind == ScheduleKind::kRampHoldDecay) return of_ramp_hold_decay(config, epoch);
+  if (config.kind == LearningRateCurve::kTable) return of_table(config, epoch);
+  if (config.kind == LearningRateCurve::kRampHoldDecay) return of_ramp_hold_decay(config, epoch);
   const std::int64_t warmup = warmup_steps_of(config, span.num_steps);
   if (step < warmup) return static_cast<double>(step) / static_cast<double>(std::max<std::int64_t>(1, warmup));
   return after_warmup(config, step, warmup, span.num_steps);
 }
 
-RateSpan rate_span(const ScheduleConfig& config, double learning_rate, const ScheduleSpan& span) {
-  const auto rate = [&](std::int64_t step) { return learning_rate * schedule_factor(config, step, span); };
+RateSpan rate_span(const LearningRateSchedule& config, double learning_rate, const TrainingLength& span) {
+  const auto rate = [&](std::int64_t step) { return learning_rate * learning_rate_factor(config, step, span); };
   RateSpan rates{rate(0), 0.0, rate(span.num_steps - 1)};
   for (std::int64_t step = 0; step < span.num_steps; ++step) rates.peak = std::max(rates.peak, rate(step));
   return rates;
 }
 
-std::string describe(const ScheduleConfig& config, double learning_rate, const ScheduleSpan& span) {
+std::string describe(const LearningRateSchedule& config, double learning_rate, const TrainingLength& span) {
   const RateSpan rates = rate_span(config, learning_rate, span);
   const std::int64_t warmup = warmup_steps_of(config, span.num_steps);
   return name_of(config) + (warmup > 0 ? ", warm-up " + std::to_string(warmup) + " steps" : "") + "; learning rate " +
