@@ -26,7 +26,6 @@
 #include "models/directory/load_model.hpp"
 #include "models/gradients/gradient_accumulator.hpp"
 #include "models/losses/loss.hpp"
-#include "models/parameters/layer_rates.hpp"
 
 namespace meshfold {
 namespace {
@@ -112,14 +111,14 @@ double predict(models::Model& model, Packs& packs, int steps) {
 double forward_operations(const models::Model& model, const models::PackedInput& input) {
   std::int64_t last_layer = 0;
   for (const models::Parameter& parameter : model.parameters()) {
-    last_layer = std::max(last_layer, models::layer_of(parameter.spec.name).value_or(0));
+    last_layer = std::max(last_layer, parameter.spec.layer.value_or(0));
   }
   double operations = 0.0;
   for (const models::Parameter& parameter : model.parameters()) {
     const std::string& name = parameter.spec.name;
     const bool multiplied = parameter.spec.compute_copy == models::ComputeCopy::kYes;
     if (!multiplied || parameter.view.value.dim() != 2) continue;
-    const bool meets_all = models::layer_of(name) != last_layer || name.find(".self.key") != std::string::npos ||
+    const bool meets_all = parameter.spec.layer != last_layer || name.find(".self.key") != std::string::npos ||
                            name.find(".self.value") != std::string::npos;
     const std::int64_t rows = meets_all ? input.num_tokens() : input.num_inputs();
     operations += 2.0 * static_cast<double>(rows) * static_cast<double>(parameter.view.value.numel());

@@ -32,6 +32,7 @@
 #include "models/networks/bert.hpp"
 #include "models/ops/kernels/matmul.hpp"
 #include "models/ops/ops.hpp"
+#include "models/parameters/parameter_initialization.hpp"
 
 namespace meshfold {
 namespace {

@@ -5,6 +5,7 @@
 #include "models/directory/load_model.hpp"
 #include "models/directory/model_outline.hpp"
 #include "models/error.hpp"
+#include "models/parameters/parameter_initialization.hpp"
 
 namespace meshfold::models {
 
@@ -27,8 +28,7 @@ LoadedModel load_model(const std::filesystem::path& directory, const LoadOptions
         "lacks " + *fresh.begin() + ", though config.json describes a trained head; fetch the directory again");
   }
   const auto is_redrawn = [&](const Parameter& parameter) {
-    const auto layer = layer_of(parameter.spec.name);
-    return layer && *layer >= num_layers - options.reinit_layers;
+    return parameter.spec.is_in_layers(num_layers - options.reinit_layers, num_layers);
   };
   for (const Parameter& parameter : std::as_const(*loaded.model).declaration()) {
     if (is_redrawn(parameter)) loaded.report.initialized.push_back(parameter.spec.name);

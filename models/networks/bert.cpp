@@ -19,14 +19,11 @@ struct LayerParameters {
 
 std::string layer_prefix(std::int64_t layer) { return "bert.encoder.layer." + std::to_string(layer) + "."; }
 
-void declare_layer(ParameterDeclaration& declare, const EncoderLayerConfig& config, std::int64_t layer) {
-  const std::string prefix = layer_prefix(layer);
+void declare_layer(const ParameterDeclaration& declare, const EncoderLayerConfig& config, const std::string& prefix) {
   const std::int64_t hidden = config.hidden_size;
-  const char* const projections[] = {"attention.self.query", "attention.self.key", "attention.self.value"};
-  for (const char* name : projections) {
-    declare.weight(prefix + name, hidden, hidden, ComputeCopy::kYes, {config.head_width, 1});
-  }
-  for (const char* name : projections) declare.bias(prefix + name, hidden, {config.head_width});
+  const std::string self = prefix + "attention.self.";
+  declare.fused_linears({self + "query", self + "key", self + "value"},
+                        {.role = Role::kQueryKeyValue, .out = hidden, .in = hidden, .out_unit = config.head_width});
   declare_encoder_layer(declare, config, prefix);
 }
 
@@ -47,7 +44,7 @@ class BertBackbone final : public Backbone {
         layer_config_{config.hidden_size,        config.intermediate_size, config.hidden_activation,
                       config.layer_norm_epsilon, hidden_dropout_,          config.hidden_size / config.num_heads} {}
 
-  void declare(ParameterDeclaration& declare) const override;
+  void declare(const ParameterDeclaration& declare) const override;
   void bind(const ParameterStore& store, const LayerRange& range) override;
   LayerStream embed(const PackedInput& input, const ForwardContext& context) const override;
   LayerStream layer(const LayerStream& stream, std::int64_t index, Rows rows, const PackedInput& input,
@@ -78,13 +75,15 @@ class BertBackbone final : public Backbone {
   std::vector<LayerParameters> layers_;  ///< those of other stages have no views
 };
 
-void BertBackbone::declare(ParameterDeclaration& declare) const {
+void BertBackbone::declare(const ParameterDeclaration& declare) const {
   const std::string embeddings = "bert.embeddings.";
-  declare.weight(embeddings + "word_embeddings", config_.vocabulary_size, config_.hidden_size, ComputeCopy::kNo);
-  declare.weight(embeddings + "position_embeddings", config_.max_positions, config_.hidden_size, ComputeCopy::kNo);
-  declare.weight(embeddings + "token_type_embeddings", config_.num_segments, config_.hidden_size, ComputeCopy::kNo);
+  declare.table(embeddings + "word_embeddings", config_.vocabulary_size, config_.hidden_size);
+  declare.table(embeddings + "position_embeddings", config_.max_positions, config_.hidden_size);
+  declare.table(embeddings + "token_type_embeddings", config_.num_segments, config_.hidden_size);
   declare.norm(embeddings + "LayerNorm", config_.hidden_size);
-  for (std::int64_t layer = 0; layer < config_.num_layers; ++layer) declare_layer(declare, layer_config_, layer);
+  for (std::int64_t layer = 0; layer < config_.num_layers; ++layer) {
+    declare_layer(declare.in_layer(layer), layer_config_, layer_prefix(layer));
+  }
 }
 
 /// Heads, the width of the feed-forward block and the vocabulary are cut. A matrix whose columns are cut along dim 1

@@ -44,7 +44,7 @@ class DebertaBackbone final : public Backbone {
                       config.hidden_activation, config.layer_norm_epsilon,
                       hidden_dropout_,          config.hidden_size / config.attention.num_heads} {}
 
-  void declare(ParameterDeclaration& declare) const override;
+  void declare(const ParameterDeclaration& declare) const override;
   void bind(const ParameterStore& store, const LayerRange& range) override;
   LayerStream embed(const PackedInput& input, const ForwardContext& context) const override;
   LayerStream layer(const LayerStream& stream, std::int64_t index, Rows rows, const PackedInput& input,
@@ -74,7 +74,7 @@ class DebertaBackbone final : public Backbone {
 
  private:
   void check_cuts(const LayerParameters& layer, const std::string& prefix) const;
-  void declare_layer(ParameterDeclaration& declare, std::int64_t layer) const;
+  void declare_layer(const ParameterDeclaration& declare, const std::string& prefix) const;
   LayerParameters find_layer(const ParameterStore& store, std::int64_t layer) const;
   ops::SlotRows slot_rows(const PackedInput& input) const;
   at::Tensor project_positions(const at::Tensor& relative, const ops::SlotRows& rows, std::int64_t index,
@@ -91,33 +91,32 @@ class DebertaBackbone final : public Backbone {
   std::vector<LayerParameters> layers_;  ///< those of other stages have no views
 };
 
-void DebertaBackbone::declare(ParameterDeclaration& declare) const {
+void DebertaBackbone::declare(const ParameterDeclaration& declare) const {
   const std::int64_t hidden = config_.hidden_size, width = config_.embedding_size.value_or(hidden);
-  declare.weight(kEmbeddings + "word_embeddings", config_.vocabulary_size, width, ComputeCopy::kNo);
-  if (config_.position_biased_input)
-    declare.weight(kEmbeddings + "position_embeddings", config_.max_positions, width, ComputeCopy::kNo);
-  if (config_.num_segments > 0)
-    declare.weight(kEmbeddings + "token_type_embeddings", config_.num_segments, width, ComputeCopy::kNo);
-  if (config_.embedding_size) declare.weight(kEmbeddings + "embed_proj", hidden, width, ComputeCopy::kYes);
+  declare.table(kEmbeddings + "word_embeddings", config_.vocabulary_size, width);
+  if (config_.position_biased_input) declare.table(kEmbeddings + "position_embeddings", config_.max_positions, width);
+  if (config_.num_segments > 0) declare.table(kEmbeddings + "token_type_embeddings", config_.num_segments, width);
+  if (config_.embedding_size) {
+    declare.linear(kEmbeddings + "embed_proj",
+                   {.role = Role::kEmbedding, .out = hidden, .in = width, .bias = Bias::kNo});
+  }
   declare.norm(kEmbeddings + "LayerNorm", hidden);
-  if (config_.relative_attention)
-    declare.weight(kEncoder + "rel_embeddings", 2 * config_.attention.buckets.span(), hidden, ComputeCopy::kNo);
+  if (config_.relative_attention) {
+    declare.table(kEncoder + "rel_embeddings", 2 * config_.attention.buckets.span(), hidden);
+  }
   if (config_.norm_relative_embeddings) declare.norm(kEncoder + "LayerNorm", hidden);
-  for (std::int64_t layer = 0; layer < config_.num_layers; ++layer) declare_layer(declare, layer);
+  for (std::int64_t layer = 0; layer < config_.num_layers; ++layer) {
+    declare_layer(declare.in_layer(layer), layer_prefix(layer));
+  }
 }
 
-void DebertaBackbone::declare_layer(ParameterDeclaration& declare, std::int64_t layer) const {
-  const std::string prefix = layer_prefix(layer), self = prefix + "attention.self.";
+void DebertaBackbone::declare_layer(const ParameterDeclaration& declare, const std::string& prefix) const {
+  const std::string self = prefix + "attention.self.";
   const std::int64_t hidden = config_.hidden_size;
-  const auto declare_fused = [&](const std::vector<std::string>& names) {
-    const std::int64_t head_width = layer_config_.head_width;
-    for (const std::string& name : names) {
-      declare.weight(name, hidden, hidden, ComputeCopy::kYes, {head_width, 1});
-    }
-    for (const std::string& name : names) declare.bias(name, hidden, {head_width});
-  };
-  declare_fused({self + "query_proj", self + "key_proj", self + "value_proj"});
-  if (!config_.share_position_projections) declare_fused(position_projections(config_, self));
+  const LinearSpec projection{
+      .role = Role::kQueryKeyValue, .out = hidden, .in = hidden, .out_unit = layer_config_.head_width};
+  declare.fused_linears({self + "query_proj", self + "key_proj", self + "value_proj"}, projection);
+  if (!config_.share_position_projections) declare.fused_linears(position_projections(config_, self), projection);
   declare_encoder_layer(declare, layer_config_, prefix);
 }
 

@@ -7,13 +7,14 @@
 
 namespace meshfold::models {
 
-void declare_encoder_layer(ParameterDeclaration& declare, const EncoderLayerConfig& config, const std::string& prefix) {
-  const std::int64_t hidden = config.hidden_size;
-  declare.weight(prefix + "attention.output.dense", hidden, hidden, ComputeCopy::kYes, {1, config.head_width});
-  declare.bias(prefix + "attention.output.dense", hidden);
+void declare_encoder_layer(const ParameterDeclaration& declare, const EncoderLayerConfig& config,
+                           const std::string& prefix) {
+  const std::int64_t hidden = config.hidden_size, wide = config.intermediate_size;
+  declare.linear(prefix + "attention.output.dense",
+                 {.role = Role::kAttentionOutput, .out = hidden, .in = hidden, .in_unit = config.head_width});
   declare.norm(prefix + "attention.output.LayerNorm", hidden);
-  declare.linear(prefix + "intermediate.dense", config.intermediate_size, hidden, ComputeCopy::kYes);
-  declare.linear(prefix + "output.dense", hidden, config.intermediate_size, ComputeCopy::kYes);
+  declare.linear(prefix + "intermediate.dense", {.role = Role::kIntermediate, .out = wide, .in = hidden});
+  declare.linear(prefix + "output.dense", {.role = Role::kOutput, .out = hidden, .in = wide});
   declare.norm(prefix + "output.LayerNorm", hidden);
 }
 

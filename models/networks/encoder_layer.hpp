@@ -24,7 +24,8 @@ struct EncoderLayerParameters {
 };
 
 /// Declares attention.output, intermediate and output under `prefix`.
-void declare_encoder_layer(ParameterDeclaration& declare, const EncoderLayerConfig& config, const std::string& prefix);
+void declare_encoder_layer(const ParameterDeclaration& declare, const EncoderLayerConfig& config,
+                           const std::string& prefix);
 EncoderLayerParameters find_encoder_layer(const ParameterStore& store, const std::string& prefix);
 
 /// LayoutError unless the layer's pieces fit together: query, key and value are cut with attention.output, intermediate

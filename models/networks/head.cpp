@@ -30,10 +30,13 @@ Head::Head(const HeadConfig& config, const Backbone& backbone)
   if (config.views < 1) throw std::invalid_argument("the head reads no text");
 }
 
-void Head::declare(ParameterDeclaration& declare) const {
+void Head::declare(const ParameterDeclaration& declare) const {
   pooler_->declare(declare);
   const std::int64_t width = config_.views * pooler_->width() + static_cast<std::int64_t>(config_.features.size());
-  declare.linear("classifier", static_cast<std::int64_t>(config_.labels.size()), width, ComputeCopy::kNo);
+  declare.linear("classifier", {.role = Role::kClassifier,
+                                .out = static_cast<std::int64_t>(config_.labels.size()),
+                                .in = width,
+                                .copy = ComputeCopy::kNo});
 }
 
 void Head::bind(const ParameterStore& store) {

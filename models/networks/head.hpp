@@ -14,7 +14,7 @@ class Head {
   /// Throws invalid_argument for a head without labels or texts.
   Head(const HeadConfig& config, const Backbone& backbone);
 
-  void declare(ParameterDeclaration& declare) const;
+  void declare(const ParameterDeclaration& declare) const;
   void bind(const ParameterStore& store);
   std::int64_t first_state() const { return pooler_->first_state(); }
   Rows rows_read() const { return rows_read_by(config_); }

@@ -13,8 +13,8 @@ class ClsPooler final : public Pooler {
   explicit ClsPooler(const Backbone& backbone)
       : config_(backbone.pooler()), num_layers_(backbone.shape().num_layers), width_(backbone.shape().hidden_size) {}
 
-  void declare(ParameterDeclaration& declare) const override {
-    declare.linear(config_.name, width_, width_, ComputeCopy::kNo);
+  void declare(const ParameterDeclaration& declare) const override {
+    declare.linear(config_.name, {.role = Role::kPooler, .out = width_, .in = width_, .copy = ComputeCopy::kNo});
   }
   void bind(const ParameterStore& store) override { dense_ = in_full_precision(find_linear(store, config_.name)); }
   std::int64_t first_state() const override { return num_layers_; }

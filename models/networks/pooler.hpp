@@ -23,7 +23,7 @@ struct HiddenStates {
 class Pooler {
  public:
   virtual ~Pooler() = default;
-  virtual void declare(ParameterDeclaration&) const {}
+  virtual void declare(const ParameterDeclaration&) const {}
   virtual void bind(const ParameterStore&) {}
   /// The lowest hidden state it reads; those from here to L are kept for it.
   virtual std::int64_t first_state() const = 0;

@@ -46,10 +46,10 @@ class AttentionPooler final : public LastStatePooler {
  public:
   explicit AttentionPooler(const Backbone& backbone) : LastStatePooler(backbone) {}
 
-  void declare(ParameterDeclaration& declare) const override {
-    declare.linear("pooling.dense", width(), width(), ComputeCopy::kYes);
-    declare.norm("pooling.norm", width());
-    declare.linear("pooling.score", 1, width(), ComputeCopy::kNo);
+  void declare(const ParameterDeclaration& declare) const override {
+    declare.linear("pooling.dense", {.role = Role::kPooler, .out = width(), .in = width()});
+    declare.norm("pooling.norm", width(), Role::kPooler);
+    declare.linear("pooling.score", {.role = Role::kPooler, .out = 1, .in = width(), .copy = ComputeCopy::kNo});
   }
   void bind(const ParameterStore& store) override {
     dense_ = find_linear(store, "pooling.dense");
@@ -85,7 +85,9 @@ class LayerPooler final : public Pooler {
     }
   }
 
-  void declare(ParameterDeclaration& declare) const override { declare.scales("pooling.layer_weights", num_states_); }
+  void declare(const ParameterDeclaration& declare) const override {
+    declare.scales("pooling.layer_weights", num_states_, Role::kPooler);
+  }
   void bind(const ParameterStore& store) override { weights_ = store.view("pooling.layer_weights"); }
   std::int64_t first_state() const override { return first_; }
   std::int64_t width() const override { return width_; }

@@ -8,6 +8,7 @@
 #include "models/networks/bert.hpp"
 #include "models/networks/deberta.hpp"
 #include "models/networks/sequence_model.hpp"
+#include "models/parameters/parameter_initialization.hpp"
 #include "tests/jobs/toy_problem.hpp"
 
 namespace meshfold::tests {

@@ -9,6 +9,7 @@
 #include "models/error.hpp"
 #include "models/networks/model.hpp"
 #include "models/ops/pooling_blocks.hpp"
+#include "models/parameters/parameter_initialization.hpp"
 #include "tests/models/transformers_reference.hpp"
 
 namespace meshfold::models {

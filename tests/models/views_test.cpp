@@ -7,6 +7,7 @@
 #include "dist/single_process_group.hpp"
 #include "models/gradients/gradient_accumulator.hpp"
 #include "models/networks/bert.hpp"
+#include "models/parameters/parameter_initialization.hpp"
 
 namespace meshfold::models {
 namespace {
