@@ -20,12 +20,12 @@
 
 #include "base/instruction_set.hpp"
 #include "bench/matrix_peak.hpp"
-#include "dist/single_process_group.hpp"
 #include "jobs/process_memory.hpp"
 #include "jobs/train/adamw.hpp"
 #include "models/directory/load_model.hpp"
 #include "models/gradients/gradient_accumulator.hpp"
 #include "models/losses/loss.hpp"
+#include "models/reference/gradient_norm.hpp"
 
 namespace meshfold {
 namespace {
@@ -85,7 +85,6 @@ double seconds_of(int steps, const Work& work) {
 double train(models::Model& model, Packs& packs, int steps) {
   models::GradientAccumulator gradients(model.parameters(), models::Summation::kInOrder, models::SumsAre::kOnlyRead);
   jobs::AdamW optimizer(model.parameters(), {});
-  dist::SingleProcessGroup alone;
   const at::Tensor targets = at::randn({packs.shape().num_inputs(), 1});
   const auto loss = models::make_loss({}, 1);
   return seconds_of(steps, [&](int step) {
@@ -95,7 +94,7 @@ double train(models::Model& model, Packs& packs, int steps) {
         models::Mode::kTraining, {1, static_cast<std::uint32_t>(step + 1), 0}, &gradients};
     (*loss)(model.forward(packs.next(), context), targets, {loss->denominator(targets), {}}).backward();
     gradients.end_pack();
-    const models::FlatGradient flat{gradients.reduce(alone), &gradients.written()};
+    const models::FlatGradient flat{gradients.sum_packs(), &gradients.written()};
     const double norm = models::gradient_norm(model.parameters(), flat);
     optimizer.step(flat, std::min(1.0, 1.0 / (norm + 1e-6)), 1e-5);
     model.parameters().refresh_compute_copies();

@@ -10,7 +10,7 @@ namespace meshfold::jobs {
 namespace {
 
 std::int64_t first_state_of(const models::HeadConfig& head, std::int64_t num_layers) {
-  if (head.pooling == models::Pooling::kWeightedLayers) return head.first_layer;
+  if (head.pooling == models::Pooling::kWeightedLayers) return head.first_state;
   if (head.pooling == models::Pooling::kConcatCls) return num_layers - head.num_layers + 1;
   return num_layers;
 }

@@ -10,8 +10,7 @@
 #include "models/context/packed_input.hpp"
 #include "models/networks/model.hpp"
 #include "models/networks/stage_ranges.hpp"
-#include "models/ops/first_tokens.hpp"
-#include "models/ops/ops.hpp"
+#include "models/ops/problems/activation.hpp"
 #include "models/parameters/layout_map.hpp"
 #include "models/parameters/parameter_declaration.hpp"
 

@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "models/ops/disentangled_attention.hpp"
-#include "models/ops/ops.hpp"
+#include "models/ops/problems/activation.hpp"
 
 namespace meshfold::models {
 

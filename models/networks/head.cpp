@@ -5,7 +5,8 @@
 #include <stdexcept>
 #include <vector>
 
-#include "models/ops/pooling_blocks.hpp"
+#include "models/ops/linear.hpp"
+#include "models/ops/pooling.hpp"
 
 namespace meshfold::models {
 namespace {
@@ -69,8 +70,7 @@ at::Tensor Head::side_by_side(const at::Tensor& pooled, const PackedInput& input
 
 at::Tensor Head::outputs(const HiddenStates& hidden, const PackedInput& input, const ForwardContext& context) const {
   const at::Tensor pooled = ops::mean_dropout_rows((*pooler_)(hidden, input, context), dropout_, input, context);
-  return ops::linear(side_by_side(pooled, input), classifier_.weight, classifier_.bias, ops::Activation::kNone,
-                     context);
+  return ops::linear(side_by_side(pooled, input), classifier_, ops::Activation::kNone, context);
 }
 
 }  // namespace meshfold::models

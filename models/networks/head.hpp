@@ -30,7 +30,7 @@ class Head {
   HeadConfig config_;
   std::vector<ops::DropoutSite> dropout_;  ///< one a dropout sample
   std::unique_ptr<Pooler> pooler_;
-  LinearParameters classifier_;
+  Linear classifier_;
 };
 
 }  // namespace meshfold::models

@@ -11,6 +11,7 @@
 #include "models/networks/pipeline_stage.hpp"
 #include "models/networks/recomputed_layer.hpp"
 #include "models/ops/autograd.hpp"
+#include "models/ops/pooling.hpp"
 #include "models/ops/tensor_parallel.hpp"
 
 namespace meshfold::models {

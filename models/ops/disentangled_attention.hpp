@@ -2,7 +2,9 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "models/ops/ops.hpp"
+#include "models/context/dropout.hpp"
+#include "models/context/forward_context.hpp"
+#include "models/context/packed_input.hpp"
 #include "models/ops/problems/relative_slots.hpp"
 
 /// DeBERTa's attention (He et al., 2020) as transformers 5 computes it: the score of a query and a key of one input is

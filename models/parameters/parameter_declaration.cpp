@@ -1,5 +1,6 @@
 #include "models/parameters/parameter_declaration.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace meshfold::models {
@@ -59,22 +60,28 @@ void ParameterDeclaration::add_vector(std::string name, std::int64_t size, Role 
   store_.add(std::move(vector));
 }
 
-LinearParameters find_linear(const ParameterStore& store, const std::string& name) {
-  return {store.view(name + ".weight"), store.view(name + ".bias")};
-}
+Linear find_linear(const ParameterStore& store, const std::string& name) { return find_fused_linear(store, {name}); }
 
-LinearParameters find_fused_linear(const ParameterStore& store, const std::vector<std::string>& names) {
+Linear find_fused_linear(const ParameterStore& store, const std::vector<std::string>& names) {
   std::vector<std::string> weights, biases;
   for (const std::string& name : names) {
     weights.push_back(name + ".weight");
     biases.push_back(name + ".bias");
   }
-  return {store.view(weights), store.view(biases)};
+  const bool has_bias = std::ranges::any_of(biases, [&](const std::string& bias) { return store.find(bias); });
+  return {.weight = store.view(weights), .bias = has_bias ? store.view(biases) : ParameterView()};
 }
 
-LinearParameters in_full_precision(LinearParameters parameters) {
-  parameters.weight.compute = parameters.weight.value;
-  return parameters;
+Norm find_norm(const ParameterStore& store, const std::string& name, double epsilon) {
+  const std::string bias = name + ".bias";
+  return {.weight = store.view(name + ".weight"),
+          .bias = store.find(bias) ? store.view(bias) : ParameterView(),
+          .epsilon = epsilon};
+}
+
+Linear in_full_precision(Linear linear) {
+  linear.weight.compute = linear.weight.value;
+  return linear;
 }
 
 }  // namespace meshfold::models

@@ -50,17 +50,14 @@ class ParameterDeclaration {
   std::optional<std::int64_t> layer_ = {};
 };
 
-/// What one block multiplies or scales by, and adds.
-struct LinearParameters {
-  ParameterView weight, bias;
-};
-using NormParameters = LinearParameters;
-
-/// The views of `name`.weight and `name`.bias.
-LinearParameters find_linear(const ParameterStore& store, const std::string& name);
-/// Neighbours fused along dim 0: first all weights, then all biases must have been declared one after the other.
-LinearParameters find_fused_linear(const ParameterStore& store, const std::vector<std::string>& names);
-/// The same parameters, multiplied in fp32 even when the model computes in bf16.
-LinearParameters in_full_precision(LinearParameters parameters);
+/// The views of a declared linear.
+Linear find_linear(const ParameterStore& store, const std::string& name);
+/// Neighbours as one linear, fused along dim 0. Throws invalid_argument unless they were declared one after the other,
+/// and all with a bias or all without.
+Linear find_fused_linear(const ParameterStore& store, const std::vector<std::string>& names);
+/// The views of a declared norm.
+Norm find_norm(const ParameterStore& store, const std::string& name, double epsilon);
+/// The same linear, multiplied in fp32 even when the model computes in bf16.
+Linear in_full_precision(Linear linear);
 
 }  // namespace meshfold::models

@@ -11,19 +11,9 @@
 #include <vector>
 
 #include "models/parameters/parameter_spec.hpp"
+#include "models/parameters/parameter_view.hpp"
 
 namespace meshfold::models {
-
-/// A span of the store's flat storage seen as a tensor: one parameter, or neighbours fused along dim 0 (query, key and
-/// value as one matrix). What the ops take.
-struct ParameterView {
-  std::int64_t offset = 0;     ///< first element in the flat storage
-  at::Tensor value;            ///< fp32 master, local shape; a view, so optimizer updates are seen
-  at::Tensor compute;          ///< what matrix products read: the bf16 copy, or `value` in fp32 runs
-  bool sharded = false;        ///< this rank holds a part of it only
-  std::int64_t first_row = 0;  ///< of the box, along dim 0 (of the first of fused parameters)
-  std::int64_t num_rows = 0;   ///< of the whole tensor, along dim 0 (of the first of fused parameters)
-};
 
 struct Parameter {
   ParameterSpec spec;

@@ -7,7 +7,7 @@
 #include "base/philox.hpp"
 #include "models/context/dropout.hpp"
 
-namespace meshfold::models::ops {
+namespace meshfold::models::ops::reference {
 namespace {
 
 /// The draws of one row, one by one.
@@ -19,33 +19,15 @@ void draw_row(base::PhiloxKey key, std::uint32_t step, std::uint32_t philox_row,
   }
 }
 
-}  // namespace
-
-at::Tensor hidden_dropout_mask(std::int64_t width, const DropoutSite& dropout, const PackedInput& input,
-                               const DrawContext& draws) {
-  const auto key = base::make_philox_key(draws.seed, base::DrawPurpose::kHiddenDropout, draws.pass, dropout.site);
-  const auto threshold = base::make_dropout_threshold(dropout.probability);
-  const at::Tensor mask = at::empty({input.num_tokens(), width}, at::kFloat);
-  const auto* positions = input.positions.const_data_ptr<std::int64_t>();
-  for (std::int64_t s = 0; s < input.num_inputs(); ++s) {
-    for (std::int64_t t = input.cu_seqlens[s]; t < input.cu_seqlens[s + 1]; ++t) {
-      draw_row(key, draws.step, input.philox_rows[s], static_cast<std::uint32_t>(positions[t]), threshold, width,
-               mask.mutable_data_ptr<float>() + t * width);
-    }
-  }
-  return mask;
-}
-
-namespace reference {
-namespace {
-
 at::Tensor apply(const at::Tensor& x, const at::Tensor& mask) {
   return mask.defined() ? x * mask.to(x.scalar_type()) : x;
 }
 
+at::Tensor plus(const at::Tensor& x, const at::Tensor& bias) { return bias.defined() ? x + bias : x; }
+
 at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& gamma, const at::Tensor& beta, double epsilon) {
   const at::Tensor centred = x - x.mean(-1, true);
-  return centred / (centred.square().mean(-1, true) + epsilon).sqrt() * gamma + beta;
+  return plus(centred / (centred.square().mean(-1, true) + epsilon).sqrt() * gamma, beta);
 }
 
 }  // namespace
@@ -67,7 +49,7 @@ at::Tensor activate(const at::Tensor& z, Activation activation) {
 }
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, Activation activation) {
-  return activate(at::matmul(x, weight.t()) + bias, activation);
+  return activate(plus(at::matmul(x, weight.t()), bias), activation);
 }
 
 at::Tensor add_norm(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& gamma, const at::Tensor& beta,
@@ -105,6 +87,21 @@ at::Tensor pool_mean(const at::Tensor& hidden, const PackedInput& input) {
     rows.push_back(hidden.narrow(0, input.cu_seqlens[s], input.cu_seqlens[s + 1] - input.cu_seqlens[s]).mean(0));
   }
   return rows.empty() ? hidden : at::stack(rows);
+}
+
+at::Tensor hidden_dropout_mask(std::int64_t width, const DropoutSite& dropout, const PackedInput& input,
+                               const DrawContext& draws) {
+  const auto key = base::make_philox_key(draws.seed, base::DrawPurpose::kHiddenDropout, draws.pass, dropout.site);
+  const auto threshold = base::make_dropout_threshold(dropout.probability);
+  const at::Tensor mask = at::empty({input.num_tokens(), width}, at::kFloat);
+  const auto* positions = input.positions.const_data_ptr<std::int64_t>();
+  for (std::int64_t s = 0; s < input.num_inputs(); ++s) {
+    for (std::int64_t t = input.cu_seqlens[s]; t < input.cu_seqlens[s + 1]; ++t) {
+      draw_row(key, draws.step, input.philox_rows[s], static_cast<std::uint32_t>(positions[t]), threshold, width,
+               mask.mutable_data_ptr<float>() + t * width);
+    }
+  }
+  return mask;
 }
 
 std::vector<at::Tensor> attention_dropout_masks(std::int64_t num_heads, const DropoutSite& dropout,
@@ -148,5 +145,4 @@ at::Tensor slot_dropout_mask(std::int64_t width, const SlotRows& rows, const Dro
   return mask;
 }
 
-}  // namespace reference
-}  // namespace meshfold::models::ops
+}  // namespace meshfold::models::ops::reference

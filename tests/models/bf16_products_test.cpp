@@ -207,6 +207,19 @@ TEST_P(Bf16Products, OfLayersAddBiasAndActivateBeforeTheyRound) {
   }
 }
 
+TEST_P(Bf16Products, OfLayersWithoutBiasAreThoseWithABiasOfZero) {
+  for (const Shape& shape : shapes()) {
+    SCOPED_TRACE(testing::Message() << shape.rows << " rows, " << shape.in << " to " << shape.out);
+    const at::Tensor x = random({shape.rows, shape.in}), weight = random({shape.out, shape.in});
+    const at::Tensor without = at::full({shape.rows, shape.out}, NAN, at::kBFloat16), zero = without.clone();
+
+    GetParam().linear_forward(x, weight, /*bias=*/{}, Activation::kGelu, {}, without);
+    GetParam().linear_forward(x, weight, at::zeros({shape.out}), Activation::kGelu, {}, zero);
+
+    EXPECT_TRUE(at::equal(without, zero));
+  }
+}
+
 TEST(Tiles, GiveTheBitsOfTheirEmulation) {
   if (!kTrappedTiles.exist()) GTEST_SKIP() << kTrappedTiles.reason;
   const kernels::amx::TrappedTiles trap;

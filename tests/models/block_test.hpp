@@ -10,7 +10,7 @@
 
 #include "base/instruction_set.hpp"
 #include "models/context/back_end.hpp"
-#include "models/ops/ops.hpp"
+#include "models/parameters/parameter_declaration.hpp"
 #include "models/reference/reference.hpp"
 
 /// What tests of blocks share: each block against its twin in plain operations, in fp64.
@@ -95,11 +95,33 @@ class BlockTest : public testing::TestWithParam<Setting> {
     return view;
   }
 
+  Linear make_linear(std::int64_t out, std::int64_t in, Bias bias = Bias::kYes) {
+    return {parameter(at::randn({out, in}) * 0.3), bias == Bias::kYes ? parameter(at::randn({out})) : ParameterView()};
+  }
+  Norm make_norm(std::int64_t width, Bias bias = Bias::kYes) {
+    return {parameter(at::randn({width})), bias == Bias::kYes ? parameter(at::randn({width})) : ParameterView(),
+            kEpsilon};
+  }
+  /// The parameters of a linear or a norm as leaves for its twin.
+  struct Twin {
+    at::Tensor weight, bias;  ///< bias is undefined where there is none
+  };
+  template <typename Value>
+  static Twin twin_of(const Value& value) {
+    return {leaf(value.weight.value), value.bias.defined() ? leaf(value.bias.value) : at::Tensor()};
+  }
+  template <typename Value>
+  void expect_gradients(const Value& value, const Twin& twin, const char* what) const {
+    SCOPED_TRACE(what);
+    expect_close(gradients_.of(value.weight), twin.weight.grad(), "weight gradient");
+    if (value.bias.defined()) expect_close(gradients_.of(value.bias), twin.bias.grad(), "bias gradient");
+  }
+
   static at::Tensor leaf(const at::Tensor& values) { return values.detach().to(at::kDouble).set_requires_grad(true); }
   static at::Tensor input_leaf(const at::Tensor& values) { return values.detach().clone().set_requires_grad(true); }
 
   at::Tensor hidden_mask(std::int64_t width) const {
-    return GetParam().dropout > 0.0 ? hidden_dropout_mask(width, site(), input_, kDraws) : at::Tensor();
+    return GetParam().dropout > 0.0 ? reference::hidden_dropout_mask(width, site(), input_, kDraws) : at::Tensor();
   }
 
   void expect_close(const at::Tensor& actual, const at::Tensor& expected, const char* what) const {
@@ -125,6 +147,8 @@ class BlockTest : public testing::TestWithParam<Setting> {
   std::int64_t next_offset_ = 0;
   double bf16_bound_ = 1.5e-2;
 };
+
+inline constexpr Bias kWithAndWithoutBias[] = {Bias::kYes, Bias::kNo};
 
 /// fp32 and bf16, with and without dropout, on every path of the kernels and in LibTorch operations alone.
 inline auto settings() {

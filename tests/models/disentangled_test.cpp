@@ -3,7 +3,9 @@
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
-#include "models/ops/relative_embeddings.hpp"
+#include "models/ops/disentangled_attention.hpp"
+#include "models/ops/embed.hpp"
+#include "models/ops/norm.hpp"
 #include "models/reference/disentangled_reference.hpp"
 #include "tests/models/block_test.hpp"
 #include "tests/models/peak_memory.hpp"
@@ -71,28 +73,25 @@ TEST_P(Disentangled, EqualsItsTwinWhereBucketsLeaveSlotsOut) {
 TEST_P(Disentangled, RelativeEmbeddingsEqualTheirTwinWithAndWithoutNorm) {
   constexpr std::int64_t kWidth = 28;
   const SlotRows rows{5, 20};
-  for (const bool norm : {true, false}) {
-    SCOPED_TRACE(norm);
+  for (const bool normalised : {true, false}) {
+    SCOPED_TRACE(normalised);
     const ParameterView table = parameter(at::randn({32, kWidth}));
-    const ParameterView gamma = norm ? parameter(at::randn({kWidth})) : ParameterView();
-    const ParameterView beta = norm ? parameter(at::randn({kWidth})) : ParameterView();
+    const Norm after = make_norm(kWidth);
+    const Twin twin = twin_of(after);
     const at::Tensor table_twin = leaf(table.value), chosen = table_twin.narrow(0, rows.first, rows.count);
-    at::Tensor gamma_twin, beta_twin, expected = chosen;
-    if (norm) {
-      gamma_twin = leaf(gamma.value);
-      beta_twin = leaf(beta.value);
-      expected = reference::add_norm(at::zeros_like(chosen), chosen, gamma_twin, beta_twin, kEpsilon, {});
+    at::Tensor expected = chosen;
+    if (normalised) {
+      expected = reference::add_norm(at::zeros_like(chosen), chosen, twin.weight, twin.bias, kEpsilon, {});
     }
     if (GetParam().dropout > 0.0) expected = expected * reference::slot_dropout_mask(kWidth, rows, site(), kDraws);
 
-    const at::Tensor y =
-        dropout_slots(relative_embeddings(table, rows, gamma, beta, kEpsilon, training()), rows, site(), training());
+    at::Tensor y = relative_embeddings(table, rows, training());
+    if (normalised) y = norm(y, after, /*dropout=*/{}, input_, training());
+    y = dropout_slots(y, rows, site(), training());
 
     compare(y, expected);
     expect_close(gradients_.of(table), table_twin.grad(), "table gradient");
-    if (!norm) continue;
-    expect_close(gradients_.of(gamma), gamma_twin.grad(), "gamma gradient");
-    expect_close(gradients_.of(beta), beta_twin.grad(), "beta gradient");
+    if (normalised) expect_gradients(after, twin, "norm");
   }
 }
 

@@ -15,8 +15,8 @@ template <typename S, typename T>
 struct ForwardRows {
   const S* sums;  ///< may be z
   T* z;
-  T* y;  ///< z itself for kNone
-  const float* bias;
+  T* y;               ///< z itself for kNone
+  const float* bias;  ///< may be null
   std::int64_t width;
 };
 
@@ -28,7 +28,11 @@ struct ForwardKernel {
     for (std::int64_t r = begin; r < end; ++r) {
       const S* sums = rows.sums + r * rows.width;
       T *z = rows.z + r * rows.width, *y = rows.y + r * rows.width;
-      for (std::int64_t i = 0; i < rows.width; ++i) z[i] = static_cast<T>(static_cast<float>(sums[i]) + bias[i]);
+      if (bias) {
+        for (std::int64_t i = 0; i < rows.width; ++i) z[i] = static_cast<T>(static_cast<float>(sums[i]) + bias[i]);
+      } else {
+        for (std::int64_t i = 0; i < rows.width; ++i) z[i] = static_cast<T>(static_cast<float>(sums[i]));
+      }
       if constexpr (kActivation != Activation::kNone) {
         for (std::int64_t i = 0; i < rows.width; ++i)
           y[i] = static_cast<T>(value_of<kActivation, T>(static_cast<float>(z[i])));
@@ -98,7 +102,7 @@ void slope_typed(at::Tensor& gradient, const at::Tensor& z, at::Tensor& y, Activ
 template <typename S, typename T>
 void forward_typed(const at::Tensor& sums, Activations& result, const at::Tensor& bias, Activation activation) {
   const ForwardRows<S, T> rows{sums.const_data_ptr<S>(), result.z.mutable_data_ptr<T>(), result.y.mutable_data_ptr<T>(),
-                               bias.const_data_ptr<float>(), sums.size(1)};
+                               bias.defined() ? bias.const_data_ptr<float>() : nullptr, sums.size(1)};
   with_activation(activation, [&](auto kind) {
     for_each_chunk(sums.size(0), [&](std::int64_t, std::int64_t begin, std::int64_t end) {
       base::run_kernel<ForwardKernel<decltype(kind)::value>>(rows, begin, end);

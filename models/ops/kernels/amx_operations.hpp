@@ -82,8 +82,8 @@ void linear_forward_over(const at::Tensor& x, const at::Tensor& weight, const at
                          at::Tensor z, at::Tensor y) {
   with_activation(activation, [&](auto kind) {
     const StoreActivated<decltype(kind)::value, kGroupColumns> store{
-        bias.const_data_ptr<float>(), z.defined() ? z.mutable_data_ptr<at::BFloat16>() : nullptr,
-        y.mutable_data_ptr<at::BFloat16>(), y.size(1)};
+        bias.defined() ? bias.const_data_ptr<float>() : nullptr,
+        z.defined() ? z.mutable_data_ptr<at::BFloat16>() : nullptr, y.mutable_data_ptr<at::BFloat16>(), y.size(1)};
     multiply<Tiles>({Operand::kAsStored, matrix_of(x)}, {Operand::kTransposed, matrix_of(weight)}, store);
   });
 }

@@ -143,7 +143,7 @@ void add_weight_gradient(const Bf16Matrix& dy, const Bf16Matrix& x, const AddToS
 void linear_forward(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, Activation activation,
                     at::Tensor z, at::Tensor y) {
   with_activation(activation, [&](auto kind) {
-    const StoreActivated<decltype(kind)::value> store{bias.const_data_ptr<float>(),
+    const StoreActivated<decltype(kind)::value> store{bias.defined() ? bias.const_data_ptr<float>() : nullptr,
                                                       z.defined() ? z.mutable_data_ptr<at::BFloat16>() : nullptr,
                                                       y.mutable_data_ptr<at::BFloat16>(), y.size(1)};
     const auto pack = [w = matrix_of(weight)](std::int64_t column, std::uint32_t* panel) {

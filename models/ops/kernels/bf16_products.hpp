@@ -9,7 +9,8 @@ namespace meshfold::models::ops::kernels {
 enum class Beta { kZero, kOne };
 
 /// Matrix products of bf16 operands with fp32 sums, by one kind of instruction. Bits depend neither on the number of
-/// threads nor on the other rows (docs/numerics.md). Weights are bf16 [out, in], biases fp32 [out].
+/// threads nor on the other rows (docs/numerics.md). Weights are bf16 [out, in]; biases fp32 [out], undefined where
+/// there is none.
 struct ProductKernels {
   /// z = x W^T + bias, y = activation(z). x [rows, in]; y [rows, out] is bf16; z is the same tensor for kNone, and is
   /// written for the others only if defined.

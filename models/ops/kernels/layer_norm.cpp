@@ -21,7 +21,7 @@ struct ForwardRows {
   const float* base;
   const T* x;
   const RowDropout *before, *after;
-  const float *gamma, *beta;
+  const float *gamma, *beta;  ///< beta may be null
   float epsilon;
   std::int64_t width;
   float* y;
@@ -53,7 +53,11 @@ struct ForwardKernel {
       const float rstd = 1.0F / std::sqrt(variance + rows.epsilon);
       float* y = rows.y + r * width;
       for (std::int64_t i = 0; i < width; ++i) h[i] *= rstd;
-      for (std::int64_t i = 0; i < width; ++i) y[i] = h[i] * rows.gamma[i] + rows.beta[i];
+      if (rows.beta) {
+        for (std::int64_t i = 0; i < width; ++i) y[i] = h[i] * rows.gamma[i] + rows.beta[i];
+      } else {
+        for (std::int64_t i = 0; i < width; ++i) y[i] = h[i] * rows.gamma[i];
+      }
       if (rows.normalized) {
         rows.rstd[r] = rstd;
         T* normalized = rows.normalized + r * width;
@@ -125,7 +129,7 @@ void forward_typed(const NormInput& input, const at::Tensor& x, NormResult& resu
                             active(input.before),
                             active(input.after),
                             input.gamma.const_data_ptr<float>(),
-                            input.beta.const_data_ptr<float>(),
+                            input.beta.defined() ? input.beta.const_data_ptr<float>() : nullptr,
                             static_cast<float>(input.epsilon),
                             input.base.size(1),
                             result.y.mutable_data_ptr<float>(),

@@ -27,7 +27,7 @@ struct LinearOutput {
 };
 enum class Keep { kOutput, kPreActivationToo };
 /// y = activation(x W^T + bias), in the type of x. x [rows, in], weight [out, in], equal types, fp32 or bf16; bias fp32
-/// [out].
+/// [out], or undefined: none.
 LinearOutput linear_forward(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                             Activation activation, Keep keep);
 /// dy W: the gradient of x. dy [rows, out]; result [rows, in] in `result_type`.
