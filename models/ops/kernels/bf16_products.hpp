@@ -29,4 +29,9 @@ struct ProductKernels {
 /// even but in weight_gradient. Operands are packed on the fly (bf16_panels.hpp), 1 to 3 % of a product of 800 rows.
 ProductKernels dot_products();
 
+/// By AMX tiles (amx_operations.hpp), only where base::has_amx_bf16(); null on other CPUs than x86-64. The summed dim
+/// may be odd. Sums are fp32, one accumulator per element over the whole summed dim (weight gradients: over runs of
+/// 2048 rows), in an order that depends on the column alone.
+ProductKernels tile_products();
+
 }  // namespace meshfold::models::ops::kernels
