@@ -199,7 +199,10 @@ void print_blocks(const models::BertConfig& config, const models::PackedInput& i
   print_row("attention",
             block_seconds(config, at::randn({tokens, 3 * hidden}).to(type),
                           [&](const at::Tensor& x) {
-                            return models::ops::attention(x, config.num_heads, {0.1, 0}, input, context);
+                            return models::ops::attention(
+                                {.query_key_value = {x}},
+                                {.num_heads = config.num_heads, .head_width = hidden / config.num_heads}, {0.1, 0},
+                                input, context);
                           }),
             step);
   const at::Tensor residual = at::randn({tokens, hidden}).set_requires_grad(true);

@@ -14,6 +14,7 @@
 
 #include "base/instruction_set.hpp"
 #include "models/context/back_end.hpp"
+#include "models/context/operand_types.hpp"
 #include "models/context/philox_tensors.hpp"
 #include "models/context/token_rows.hpp"
 
@@ -282,6 +283,7 @@ RowDropout RowDropout::over_slots(const DropoutSite& site, std::int64_t first, s
 }
 
 at::Tensor multiply_rows(const at::Tensor& x, const RowDropout& dropout) {
+  check_operands(x.scalar_type(), "dropout");
   const std::int64_t width = x.size(1), padded = Dropout::padded_width(width);
   if (back_end_of(x) == BackEnd::kAten) return x * dropout.multipliers(width, x.device()).to(x.scalar_type());
   const at::Tensor multipliers = at::empty({x.size(0), padded}, x.options().dtype(at::kFloat));

@@ -6,7 +6,6 @@
 #include "models/networks/config_values.hpp"
 #include "models/networks/encoder_layer.hpp"
 #include "models/ops/attention.hpp"
-#include "models/ops/first_row_attention.hpp"
 #include "models/ops/linear.hpp"
 #include "models/ops/pooling.hpp"
 #include "models/ops/tensor_parallel.hpp"
@@ -144,9 +143,13 @@ at::Tensor BertBackbone::attend(const at::Tensor& hidden, const Linear& query_ke
   const std::int64_t head_width = layer_config_.head_width;
   const ops::DropoutSite dropout{attention_dropout_, static_cast<std::uint16_t>(index), weight.first_row / head_width};
   const at::Tensor qkv = ops::column_parallel_linear(hidden, query_key_value, input, context);
-  if (weight.sharded) return ops::attention(qkv, qkv.size(1) / 3 / head_width, dropout, input, context);
+  const auto attend_to = [&](const at::Tensor& rows) {
+    const ops::AttentionConfig attention{.num_heads = rows.size(1) / 3 / head_width, .head_width = head_width};
+    return ops::attention({.query_key_value = {rows}}, attention, dropout, input, context);
+  };
+  if (weight.sharded) return attend_to(qkv);
   const at::Tensor all = ops::gather_rows(qkv, ops::Use::kAlike, qkv.scalar_type(), input, context);
-  return ops::own_rows(ops::attention(all, config_.num_heads, dropout, input, context), input, context);
+  return ops::own_rows(attend_to(all), input, context);
 }
 
 LayerStream BertBackbone::layer_of_first_tokens(const LayerStream& stream, std::int64_t index, const PackedInput& input,
@@ -156,8 +159,9 @@ LayerStream BertBackbone::layer_of_first_tokens(const LayerStream& stream, std::
   const at::Tensor query = ops::linear(hidden, p.query, ops::Activation::kNone, context);
   const at::Tensor key_value = ops::linear(stream.hidden, p.key_value, ops::Activation::kNone, context);
   const ops::DropoutSite dropout{attention_dropout_, static_cast<std::uint16_t>(index)};
-  const at::Tensor mixed =
-      ops::first_row_attention(query, key_value, {}, {.num_heads = config_.num_heads}, dropout, input, context);
+  const ops::AttentionConfig attention{
+      .num_heads = config_.num_heads, .head_width = layer_config_.head_width, .queries = Rows::kFirst};
+  const at::Tensor mixed = ops::attention({.query_key_value = {query, key_value}}, attention, dropout, input, context);
   return {encoder_layer(mixed, hidden, p.behind_attention, layer_config_, index, first_tokens(input), context),
           stream.relative};
 }

@@ -6,7 +6,7 @@
 #include "models/context/token_rows.hpp"
 #include "models/error.hpp"
 #include "models/networks/encoder_layer.hpp"
-#include "models/ops/first_row_attention.hpp"
+#include "models/ops/attention.hpp"
 #include "models/ops/linear.hpp"
 #include "models/ops/norm.hpp"
 #include "models/ops/pooling.hpp"
@@ -224,8 +224,10 @@ LayerStream DebertaBackbone::layer_of_first_tokens(const LayerStream& stream, st
   const at::Tensor query = ops::linear(hidden, p.query, ops::Activation::kNone, context);
   const at::Tensor key_value = ops::linear(stream.hidden, p.key_value, ops::Activation::kNone, context);
   const ops::DropoutSite site{attention_dropout_, static_cast<std::uint16_t>(index)};
+  ops::AttentionConfig attention = config_.attention;
+  attention.queries = Rows::kFirst;
   const at::Tensor mixed =
-      ops::first_row_attention(query, key_value, positions, config_.attention, site, input, context);
+      ops::attention({.query_key_value = {query, key_value}, .positions = positions}, attention, site, input, context);
   return {encoder_layer(mixed, hidden, p.behind_attention, layer_config_, index, first_tokens(input), context),
           stream.relative};
 }
@@ -240,11 +242,12 @@ LayerStream DebertaBackbone::layer(const LayerStream& stream, std::int64_t index
     throw LayoutError("layout: DeBERTa's attention must be cut over heads on a tensor axis");
   }
   const at::Tensor qkv = ops::column_parallel_linear(stream.hidden, p.query_key_value, input, context);
-  ops::DisentangledConfig attention = config_.attention;
+  ops::AttentionConfig attention = config_.attention;
   attention.num_heads = qkv.size(1) / 3 / layer_config_.head_width;  // this rank's
   const ops::DropoutSite site{attention_dropout_, static_cast<std::uint16_t>(index),
                               weight.first_row / layer_config_.head_width};
-  const at::Tensor mixed = ops::disentangled_attention(qkv, positions, attention, site, input, context);
+  const at::Tensor mixed =
+      ops::attention({.query_key_value = {qkv}, .positions = positions}, attention, site, input, context);
   return {encoder_layer(mixed, stream.hidden, p.behind_attention, layer_config_, index, input, context),
           stream.relative};
 }

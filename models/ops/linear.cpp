@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include "models/context/operand_types.hpp"
 #include "models/ops/autograd.hpp"
 #include "models/ops/kernels/activation.hpp"
 #include "models/ops/kernels/matmul.hpp"
@@ -10,6 +11,7 @@
 namespace meshfold::models::ops {
 
 at::Tensor linear(const at::Tensor& x, const Linear& projection, Activation activation, const ForwardContext& context) {
+  check_operands(x.scalar_type(), "linear");
   const at::NoGradGuard no_graph;  // the block is the graph
   const at::Tensor input = x.detach().to(projection.weight.compute.scalar_type()).contiguous();
   const Keep keep = context.mode == Mode::kTraining ? Keep::kPreActivationToo : Keep::kOutput;
@@ -28,6 +30,7 @@ at::Tensor linear(const at::Tensor& x, const Linear& projection, Activation acti
 
 Activated activated_linear(const at::Tensor& x, const Linear& projection, Activation activation,
                            const ForwardContext& context) {
+  check_operands(x.scalar_type(), "linear");
   const at::NoGradGuard no_graph;  // the block is the graph
   const at::Tensor input = x.detach().to(projection.weight.compute.scalar_type()).contiguous();
   const Keep keep = context.mode == Mode::kTraining ? Keep::kPreActivationToo : Keep::kOutput;

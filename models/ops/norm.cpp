@@ -6,6 +6,7 @@
 #include <memory>
 #include <utility>
 
+#include "models/context/operand_types.hpp"
 #include "models/ops/autograd.hpp"
 #include "models/ops/kernels/activation.hpp"
 #include "models/ops/kernels/layer_norm.hpp"
@@ -14,6 +15,7 @@ namespace meshfold::models::ops {
 namespace {
 
 NormInput input_of(const Norm& norm, const at::Tensor& base, const ForwardContext& context) {
+  check_operands(base.scalar_type(), "norm");
   return {.base = base.to(at::kFloat).contiguous(),
           .x = {},
           .gamma = norm.weight.value,

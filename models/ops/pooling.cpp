@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "models/context/back_end.hpp"
+#include "models/context/operand_types.hpp"
 #include "models/ops/autograd.hpp"
 
 namespace meshfold::models::ops {
@@ -75,6 +76,7 @@ at::Tensor pool_last(const at::Tensor& hidden, const PackedInput& input) {
 }
 
 at::Tensor pool_mean(const at::Tensor& hidden, const PackedInput& input) {
+  check_operands(hidden.scalar_type(), "pooling");
   const at::NoGradGuard no_graph;  // the block is the graph
   const at::Tensor source = hidden.detach(), mean = at::empty({input.num_inputs(), hidden.size(1)}, hidden.options());
   std::vector<std::int64_t> counts;
@@ -92,6 +94,7 @@ at::Tensor pool_mean(const at::Tensor& hidden, const PackedInput& input) {
 }
 
 at::Tensor pool_extreme(const at::Tensor& hidden, const PackedInput& input, Extreme extreme) {
+  check_operands(hidden.scalar_type(), "pooling");
   const at::NoGradGuard no_graph;  // the block is the graph
   const at::Tensor source = hidden.detach().to(at::kFloat).contiguous();
   const std::int64_t count = input.num_inputs(), num_tokens = source.size(0), width = source.size(1);
@@ -115,6 +118,7 @@ at::Tensor pool_extreme(const at::Tensor& hidden, const PackedInput& input, Extr
 }
 
 at::Tensor pool_softmax(const at::Tensor& hidden, const at::Tensor& scores, const PackedInput& input) {
+  check_operands(hidden.scalar_type(), "pooling");
   const at::NoGradGuard no_graph;  // the block is the graph
   const at::Tensor x = hidden.detach(), score = scores.detach();
   const at::Tensor weights = at::empty({x.size(0), 1}, x.options());

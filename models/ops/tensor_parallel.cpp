@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "dist/process_group.hpp"
+#include "models/context/operand_types.hpp"
 #include "models/context/token_rows.hpp"
 #include "models/ops/autograd.hpp"
 #include "models/ops/kernels/activation.hpp"
@@ -32,6 +33,7 @@ at::Tensor reduce_scatter(const at::Tensor& partial, const TokenRows& rows, dist
 
 /// x W^T in fp32 whatever the type of the operands: it is a part of a sum.
 at::Tensor partial_product(const at::Tensor& x, const at::Tensor& weight) {
+  check_operands(weight.scalar_type(), "linear");
   return at::mm(x.to(at::kFloat), weight.to(at::kFloat).t());
 }
 

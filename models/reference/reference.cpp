@@ -2,8 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include <cmath>
-
 #include "base/philox.hpp"
 #include "models/context/dropout.hpp"
 
@@ -63,22 +61,6 @@ at::Tensor embed(const PackedInput& input, const at::Tensor& words, const at::Te
   const at::Tensor sum = words.index_select(0, input.token_ids) + positions.index_select(0, input.positions) +
                          segments.index_select(0, input.segments);
   return apply(layer_norm(sum, gamma, beta, epsilon), mask);
-}
-
-at::Tensor attention(const at::Tensor& qkv, std::int64_t num_heads, const std::vector<at::Tensor>& masks,
-                     const PackedInput& input) {
-  const std::int64_t head_width = qkv.size(1) / 3 / num_heads;
-  std::vector<at::Tensor> outputs;
-  for (std::int64_t s = 0; s < input.num_inputs(); ++s) {
-    const std::int64_t first = input.cu_seqlens[s], length = input.cu_seqlens[s + 1] - first;
-    const at::Tensor qkv_3HLD =
-        qkv.narrow(0, first, length).view({length, 3, num_heads, head_width}).permute({1, 2, 0, 3});
-    const at::Tensor scores_HQK =
-        at::matmul(qkv_3HLD[0], qkv_3HLD[1].transpose(1, 2)) / std::sqrt(static_cast<double>(head_width));
-    const at::Tensor weights_HQK = apply(at::softmax(scores_HQK, -1), masks.empty() ? at::Tensor() : masks[s]);
-    outputs.push_back(at::matmul(weights_HQK, qkv_3HLD[2]).transpose(0, 1).reshape({length, num_heads * head_width}));
-  }
-  return outputs.empty() ? qkv.narrow(1, 0, num_heads * head_width) : at::cat(outputs);
 }
 
 at::Tensor pool_mean(const at::Tensor& hidden, const PackedInput& input) {

@@ -24,9 +24,6 @@ at::Tensor add_norm(const at::Tensor& x, const at::Tensor& residual, const at::T
 at::Tensor embed(const PackedInput& input, const at::Tensor& words, const at::Tensor& positions,
                  const at::Tensor& segments, const at::Tensor& gamma, const at::Tensor& beta, double epsilon,
                  const at::Tensor& mask);
-/// masks[s] [heads, L_s, L_s]; empty: no dropout.
-at::Tensor attention(const at::Tensor& qkv, std::int64_t num_heads, const std::vector<at::Tensor>& masks,
-                     const PackedInput& input);
 at::Tensor pool_mean(const at::Tensor& hidden, const PackedInput& input);
 
 /// [tokens, width]: counter (step, philox row, position, column / 8).

@@ -13,7 +13,6 @@
 
 #include "base/instruction_set.hpp"
 #include "models/ops/kernels/activation.hpp"
-#include "models/ops/kernels/amx_products.hpp"
 #include "models/ops/kernels/vector_math.hpp"
 #include "models/reference/reference.hpp"
 #include "tests/models/emulated_products.hpp"

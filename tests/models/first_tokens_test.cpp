@@ -1,4 +1,5 @@
 // A layer of which only the first tokens' rows are wanted against the same layer computed whole.
+#include <cmath>
 #include <numeric>
 
 #include "models/context/back_end.hpp"
@@ -36,7 +37,12 @@ std::unique_ptr<Backbone> deberta(bool shares_projections) {
   config.position_biased_input = false;
   config.relative_attention = config.norm_relative_embeddings = true;
   config.share_position_projections = shares_projections;
-  config.attention = {3, {.num_buckets = 16, .max_distance = 64}, true, true, 3};
+  config.attention = {.num_heads = 3,
+                      .head_width = 16,
+                      .scale = 1 / std::sqrt(3.0 * 16),
+                      .buckets = {.num_buckets = 16, .max_distance = 64},
+                      .content_to_position = true,
+                      .position_to_content = true};
   return make_deberta_backbone(config, kDropout);
 }
 

@@ -5,7 +5,6 @@
 
 #include <vector>
 
-#include "models/ops/attention.hpp"
 #include "models/ops/embed.hpp"
 #include "models/ops/kernels/activation.hpp"
 #include "models/ops/kernels/layer_norm.hpp"
@@ -165,14 +164,12 @@ TEST_P(Ops, AttentionEqualsItsTwinForHeadsOfEveryWidth) {
     SCOPED_TRACE(heads.width);
     const at::Tensor qkv = input_leaf(random({tokens(), 3 * heads.count * heads.width}));
     const at::Tensor qkv_twin = leaf(qkv);
-    const auto masks = GetParam().dropout > 0.0
-                           ? reference::attention_dropout_masks(heads.count, site(), input_, kDraws)
-                           : std::vector<at::Tensor>();
+    const AttentionConfig config{.num_heads = heads.count, .head_width = heads.width};
 
-    const at::Tensor y = attention(qkv, heads.count, site(), input_, training());
+    const at::Tensor y = attention({.query_key_value = {qkv}}, config, site(), input_, training());
 
     EXPECT_EQ(y.scalar_type(), GetParam().type);
-    compare(y, reference::attention(qkv_twin, heads.count, masks, input_));
+    compare(y, reference::attention(qkv_twin, {}, config, attention_masks(heads.count), input_));
     const char* const names[] = {"query gradient", "key gradient", "value gradient"};
     const std::int64_t width = heads.count * heads.width;
     for (int i = 0; i < 3; ++i)
@@ -246,7 +243,8 @@ std::vector<at::Tensor> attention_kernels() {
   const at::Tensor qkv = at::randn({input.num_tokens(), 120}).set_requires_grad(true);
   Gradients gradients;
 
-  const at::Tensor mixed = attention(qkv, 5, {0.1, 0}, input, {Mode::kTraining, kDraws, &gradients});
+  const at::Tensor mixed = attention({.query_key_value = {qkv}}, {.num_heads = 5, .head_width = 8}, {0.1, 0}, input,
+                                     {Mode::kTraining, kDraws, &gradients});
   mixed.backward(at::randn(mixed.sizes()));
   return {mixed.detach(), qkv.grad()};
 }
@@ -288,7 +286,11 @@ TEST(Ops, MakeTheSameBitsButNothingForBackwardOutsideOfTraining) {
   const std::int64_t tokens = input.num_tokens();
   const at::Tensor qkv = at::randn({tokens, 120}), base = at::randn({tokens, 40}), x = at::randn({tokens, 40});
   const at::Tensor gamma = at::randn({40}), beta = at::randn({40});
-  const auto attend = [&](Mode mode) { return attention_forward(qkv, 5, {0.1, 0}, input, {mode, kDraws}); };
+  const auto attend = [&](Mode mode) {
+    const AttentionProblem problem = attention_problem({.query_key_value = {qkv}}, {.num_heads = 5, .head_width = 8},
+                                                       {0.1, 0}, input, {mode, kDraws});
+    return kernels_for(problem).forward(problem);
+  };
   const auto normalise = [&](Mode mode) {
     return norm_forward({.base = base, .x = x, .gamma = gamma, .beta = beta, .mode = mode});
   };
@@ -312,7 +314,6 @@ TEST(Ops, RefuseWhatTheyCannotCompute) {
   PackedInput unknown_token = input;
   unknown_token.token_ids = at::full({5}, 17, at::kLong);
 
-  EXPECT_THROW(attention(at::zeros({5, 12}), 3, {}, input, {}), std::invalid_argument);
   EXPECT_THROW(pool_mean(at::zeros({5, 4}), with_empty_input), std::invalid_argument);
   EXPECT_THROW(pool_cls(at::zeros({5, 4}), with_empty_input), std::invalid_argument);
   EXPECT_THROW(embed(unknown_token, {table, table, table}, {vector, vector, kEpsilon}, {}, {}), std::invalid_argument);

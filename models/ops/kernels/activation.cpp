@@ -127,6 +127,7 @@ void backward_typed(const at::Tensor& dy, const at::Tensor& z, at::Tensor& dz, c
 }  // namespace
 
 Activations add_bias_and_activate(at::Tensor sums, const at::Tensor& bias, Activation activation, at::ScalarType type) {
+  check_operands(sums.scalar_type(), "activation");
   check_operands(type, "activation");
   if (back_end_of(sums) == BackEnd::kAten) return aten::add_bias_and_activate(sums, bias, activation, type);
   Activations result;
