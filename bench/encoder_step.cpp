@@ -20,13 +20,12 @@
 
 #include "base/instruction_set.hpp"
 #include "bench/matrix_peak.hpp"
-#include "dist/single_process_group.hpp"
 #include "jobs/process_memory.hpp"
 #include "jobs/train/adamw.hpp"
 #include "models/directory/load_model.hpp"
 #include "models/gradients/gradient_accumulator.hpp"
 #include "models/losses/loss.hpp"
-#include "models/parameters/layer_rates.hpp"
+#include "models/reference/gradient_norm.hpp"
 
 namespace meshfold {
 namespace {
@@ -86,7 +85,6 @@ double seconds_of(int steps, const Work& work) {
 double train(models::Model& model, Packs& packs, int steps) {
   models::GradientAccumulator gradients(model.parameters(), models::Summation::kInOrder, models::SumsAre::kOnlyRead);
   jobs::AdamW optimizer(model.parameters(), {});
-  dist::SingleProcessGroup alone;
   const at::Tensor targets = at::randn({packs.shape().num_inputs(), 1});
   const auto loss = models::make_loss({}, 1);
   return seconds_of(steps, [&](int step) {
@@ -96,7 +94,7 @@ double train(models::Model& model, Packs& packs, int steps) {
         models::Mode::kTraining, {1, static_cast<std::uint32_t>(step + 1), 0}, &gradients};
     (*loss)(model.forward(packs.next(), context), targets, {loss->denominator(targets), {}}).backward();
     gradients.end_pack();
-    const models::FlatGradient flat{gradients.reduce(alone), &gradients.written()};
+    const models::FlatGradient flat{gradients.sum_packs(), &gradients.written()};
     const double norm = models::gradient_norm(model.parameters(), flat);
     optimizer.step(flat, std::min(1.0, 1.0 / (norm + 1e-6)), 1e-5);
     model.parameters().refresh_compute_copies();
@@ -112,14 +110,14 @@ double predict(models::Model& model, Packs& packs, int steps) {
 double forward_operations(const models::Model& model, const models::PackedInput& input) {
   std::int64_t last_layer = 0;
   for (const models::Parameter& parameter : model.parameters()) {
-    last_layer = std::max(last_layer, models::layer_of(parameter.spec.name).value_or(0));
+    last_layer = std::max(last_layer, parameter.spec.layer.value_or(0));
   }
   double operations = 0.0;
   for (const models::Parameter& parameter : model.parameters()) {
     const std::string& name = parameter.spec.name;
     const bool multiplied = parameter.spec.compute_copy == models::ComputeCopy::kYes;
     if (!multiplied || parameter.view.value.dim() != 2) continue;
-    const bool meets_all = models::layer_of(name) != last_layer || name.find(".self.key") != std::string::npos ||
+    const bool meets_all = parameter.spec.layer != last_layer || name.find(".self.key") != std::string::npos ||
                            name.find(".self.value") != std::string::npos;
     const std::int64_t rows = meets_all ? input.num_tokens() : input.num_inputs();
     operations += 2.0 * static_cast<double>(rows) * static_cast<double>(parameter.view.value.numel());

@@ -25,13 +25,17 @@
 
 #include "base/instruction_set.hpp"
 #include "bench/matrix_peak.hpp"
-#include "dist/single_process_group.hpp"
 #include "jobs/train/adamw.hpp"
 #include "models/gradients/gradient_accumulator.hpp"
 #include "models/losses/loss.hpp"
 #include "models/networks/bert.hpp"
+#include "models/networks/sequence_model.hpp"
+#include "models/ops/attention.hpp"
 #include "models/ops/kernels/matmul.hpp"
-#include "models/ops/ops.hpp"
+#include "models/ops/linear.hpp"
+#include "models/ops/norm.hpp"
+#include "models/parameters/parameter_initialization.hpp"
+#include "models/reference/gradient_norm.hpp"
 
 namespace meshfold {
 namespace {
@@ -118,7 +122,8 @@ models::BertConfig config_of(const std::string& name) {
 std::unique_ptr<models::Model> make_model(const models::BertConfig& config, at::ScalarType type) {
   models::HeadConfig head;
   head.labels = {"target"};
-  auto model = models::make_bert(config, head, {.hidden = 0.1, .attention = 0.1}, type);
+  auto model =
+      models::make_sequence_model(models::make_bert_backbone(config, {.hidden = 0.1, .attention = 0.1}), head, type);
   for (const models::Parameter& parameter : model->parameters()) models::initialize_parameter(parameter, 1, 0.02);
   model->parameters().refresh_compute_copies();
   return model;
@@ -166,7 +171,9 @@ void print_blocks(const models::BertConfig& config, const models::PackedInput& i
     const at::Tensor value = at::randn(shape) * 0.02;
     return models::ParameterView{0, value, value.to(type)};
   };
-  const models::ParameterView bias = parameter({hidden}), gamma = parameter({hidden});
+  const auto linear = [&](std::int64_t out, std::int64_t in) {
+    return models::Linear{parameter({out, in}), parameter({out})};
+  };
   struct Layer {
     const char* name;
     std::int64_t in, out;
@@ -174,35 +181,36 @@ void print_blocks(const models::BertConfig& config, const models::PackedInput& i
   };
   for (const Layer& layer : {Layer{"linear query, key, value", hidden, 3 * hidden, Activation::kNone},
                              Layer{"linear attention output", hidden, hidden, Activation::kNone}}) {
-    const models::ParameterView weight = parameter({layer.out, layer.in}), layer_bias = parameter({layer.out});
+    const models::Linear projection = linear(layer.out, layer.in);
     print_row(layer.name,
-              block_seconds(config, at::randn({tokens, layer.in}).to(type),
-                            [&](const at::Tensor& x) {
-                              return models::ops::linear(x, weight, layer_bias, layer.activation, context);
-                            }),
+              block_seconds(
+                  config, at::randn({tokens, layer.in}).to(type),
+                  [&](const at::Tensor& x) { return models::ops::linear(x, projection, layer.activation, context); }),
               step);
   }
-  const models::ParameterView first = parameter({wide, hidden}), first_bias = parameter({wide}),
-                              second = parameter({hidden, wide});
+  const models::Linear first = linear(wide, hidden), second = linear(hidden, wide);
   print_row("linear, GELU, linear",
             block_seconds(config, at::randn({tokens, hidden}).to(type),
                           [&](const at::Tensor& x) {
                             return models::ops::linear(
-                                models::ops::activated_linear(x, first, first_bias, Activation::kGelu, context), second,
-                                bias, context);
+                                models::ops::activated_linear(x, first, Activation::kGelu, context), second, context);
                           }),
             step);
   print_row("attention",
             block_seconds(config, at::randn({tokens, 3 * hidden}).to(type),
                           [&](const at::Tensor& x) {
-                            return models::ops::attention(x, config.num_heads, {0.1, 0}, input, context);
+                            return models::ops::attention(
+                                {.query_key_value = {x}},
+                                {.num_heads = config.num_heads, .head_width = hidden / config.num_heads}, {0.1, 0},
+                                input, context);
                           }),
             step);
   const at::Tensor residual = at::randn({tokens, hidden}).set_requires_grad(true);
+  const models::Norm norm{parameter({hidden}), parameter({hidden}), 1e-12};
   print_row("add and norm, twice",
             2 * block_seconds(config, at::randn({tokens, hidden}).to(type),
                               [&](const at::Tensor& x) {
-                                return models::ops::add_norm(x, residual, gamma, bias, 1e-12, {0.1, 0}, input, context);
+                                return models::ops::add_norm(x, residual, norm, {0.1, 0}, input, context);
                               }),
             step);
 }
@@ -270,7 +278,6 @@ void train(const Arguments& arguments, models::Model& model, const models::BertC
   models::GradientAccumulator gradients(model.parameters(), models::Summation::kInOrder);
   jobs::AdamW optimizer(model.parameters(), {});
   const auto loss = models::make_loss({}, kTargets);
-  dist::SingleProcessGroup alone;
   double forward = 0.0, backward = 0.0, norm = 0.0, update = 0.0;
   Measured measured;
   for (int step = -1; step < arguments.steps; ++step) {  // step -1 warms up
@@ -291,7 +298,7 @@ void train(const Arguments& arguments, models::Model& model, const models::BertC
     lap(forward);
     value.backward();
     gradients.end_pack();
-    const models::FlatGradient gradient(gradients.reduce(alone));
+    const models::FlatGradient gradient(gradients.sum_packs());
     lap(backward);
     models::gradient_norm(model.parameters(), gradient);
     lap(norm);

@@ -1,7 +1,6 @@
 #include "jobs/plan/rank_geometry.hpp"
 
 #include <algorithm>
-#include <string_view>
 
 #include "dist/row_shards.hpp"
 #include "models/losses/loss.hpp"
@@ -11,16 +10,15 @@ namespace meshfold::jobs {
 namespace {
 
 std::int64_t first_state_of(const models::HeadConfig& head, std::int64_t num_layers) {
-  if (head.pooling == models::Pooling::kWeightedLayers) return head.first_layer;
+  if (head.pooling == models::Pooling::kWeightedLayers) return head.first_state;
   if (head.pooling == models::Pooling::kConcatCls) return num_layers - head.num_layers + 1;
   return num_layers;
 }
 
-/// Whether a parameter whose name ends so is cut; the names that both encoders share.
-bool cuts(const models::ParameterStore& store, std::string_view ending, std::string_view but_not = "\n") {
+/// Whether a parameter of this role is cut.
+bool cuts(const models::ParameterStore& store, models::Role role) {
   return std::ranges::any_of(store, [&](const models::Parameter& parameter) {
-    const std::string& name = parameter.spec.name;
-    return name.ends_with(ending) && !name.ends_with(but_not) && parameter.spec.sharded();
+    return parameter.spec.role == role && parameter.spec.sharded();
   });
 }
 
@@ -42,9 +40,9 @@ RankGeometry geometry_of(const models::ModelOutline& outline, const RunConfig& c
   rank.rates = config.layer_rates;
   rank.first_state = first_state_of(outline.head(), rank.model.num_layers);
   rank.compute_bytes = config.precision == Precision::kBf16 ? 2 : 4;
-  rank.cuts_words = cuts(store, "word_embeddings.weight");
-  rank.cuts_attention = cuts(store, "attention.output.dense.weight");
-  rank.cuts_feed_forward = cuts(store, "output.dense.weight", "attention.output.dense.weight");
+  rank.cuts_words = cuts(store, models::Role::kEmbedding);
+  rank.cuts_attention = cuts(store, models::Role::kAttentionOutput);
+  rank.cuts_feed_forward = cuts(store, models::Role::kOutput);
   rank.recomputes = config.training.recompute == models::Recompute::kLayers;
   if (mesh.tensor == 1) rank.rows_for_head = models::rows_read_by(outline.head());
   const auto loss = models::make_loss(config.loss, static_cast<std::int64_t>(outline.head().labels.size()));

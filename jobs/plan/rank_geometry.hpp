@@ -4,9 +4,9 @@
 
 #include "dist/mesh.hpp"
 #include "jobs/config/run_config.hpp"
+#include "models/context/packed_input.hpp"
 #include "models/directory/model_outline.hpp"
 #include "models/networks/stage_ranges.hpp"
-#include "models/ops/first_tokens.hpp"
 #include "models/parameters/parameter_store.hpp"
 
 namespace meshfold::jobs {

@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "base/text.hpp"
-#include "models/parameters/layer_rates.hpp"
 #include "models/parameters/parameter_store.hpp"
 
 namespace meshfold::jobs {
@@ -69,13 +68,21 @@ void print_mesh(const RunPlan& plan, const GroupPlan& group, Console& console) {
   }
 }
 
-/// "bert.encoder.layer.*.output.dense.bias": one line for what is alike in many layers.
-std::string without_layer(const std::string& name) {
-  const auto layer = models::layer_of(name);
-  if (!layer) return name;
-  const std::string mark = ".layer." + std::to_string(*layer) + ".";
-  std::string text = name;
-  return text.replace(text.find(mark), mark.size(), ".layer.*.");
+/// `text` with a star for the number of the parameter's layer where it names that layer
+/// ("bert.encoder.layer.*.output.dense.bias"): one line for what is alike in many layers.
+std::string without_layer(std::string text, const ParameterPlan& parameter) {
+  if (!parameter.layer) return text;
+  const std::string number = "." + std::to_string(*parameter.layer) + ".";
+  const std::string layer = parameter.name.substr(0, parameter.name.find(number)) + number;
+  const std::size_t place = text.find(layer);
+  if (place != std::string::npos) text.replace(place + layer.size() - number.size(), number.size(), ".*.");
+  return text;
+}
+
+/// The same of a fault, whatever layer it names.
+std::string without_layer(std::string fault, const RunPlan& plan) {
+  for (const ParameterPlan& parameter : plan.parameters) fault = without_layer(std::move(fault), parameter);
+  return fault;
 }
 
 std::string shards_in_words(const ParameterPlan& parameter) {
@@ -118,7 +125,7 @@ void print_parameters(const RunPlan& plan, Console& console) {
   std::vector<Line> lines;
   std::map<Row, std::size_t> place;
   for (const ParameterPlan& parameter : plan.parameters) {
-    Row row = {without_layer(parameter.name), models::shape_text(parameter.shape), rules.at(parameter.rule),
+    Row row = {without_layer(parameter.name, parameter), models::shape_text(parameter.shape), rules.at(parameter.rule),
                shards_in_words(parameter),
                std::string(parameter.compute_copy ? "fp32, bf16 copy" : "fp32") + (parameter.frozen ? ", frozen" : "")};
     const auto [found, is_new] = place.emplace(row, lines.size());
@@ -148,7 +155,7 @@ void print_layout(const RunPlan& plan, Console& console) {
               (plan.faults.size() == 1 ? " fault, for which" : " faults, for which") + " the run would be refused");
   std::vector<std::pair<std::string, int>> alike;
   for (const std::string& fault : plan.faults) {
-    const std::string text = without_layer(fault);
+    const std::string text = without_layer(fault, plan);
     const auto found = std::ranges::find(alike, text, &std::pair<std::string, int>::first);
     if (found == alike.end()) {
       alike.emplace_back(text, 1);

@@ -36,11 +36,10 @@ std::unique_ptr<models::Model> part_of(const models::ModelOutline& outline, cons
   return outline.make(layout);
 }
 
-int stage_of(const std::string& name, bool of_backbone, const std::vector<models::LayerRange>& stages) {
-  const auto layer = models::layer_of(name);
-  if (!of_backbone) return static_cast<int>(stages.size()) - 1;
+int stage_of(const models::ParameterSpec& spec, const std::vector<models::LayerRange>& stages) {
+  if (spec.is_of_head()) return static_cast<int>(stages.size()) - 1;
   int stage = 0;
-  while (layer && *layer >= stages[static_cast<std::size_t>(stage)].end) ++stage;
+  while (spec.layer && *spec.layer >= stages[static_cast<std::size_t>(stage)].end) ++stage;
   return stage;
 }
 
@@ -57,7 +56,8 @@ void plan_parameters(const models::ModelOutline& outline, const RunConfig& confi
     row.name = spec.name;
     row.shape = spec.global_shape;
     if (found.rules[i]) row.rule = found.rules[i]->to_string();
-    row.stage = stage_of(spec.name, spec.region == models::Region::kTokens, stages);
+    row.layer = spec.layer;
+    row.stage = stage_of(spec, stages);
     row.compute_copy = spec.compute_copy == models::ComputeCopy::kYes && config.precision == Precision::kBf16;
     row.frozen = spec.rate == 0.0;
     plan.parameters.push_back(std::move(row));

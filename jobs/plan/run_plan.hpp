@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,7 @@ struct ParameterPlan {
   std::vector<std::int64_t> shape;                ///< of the whole tensor
   std::string rule;                               ///< of the layout map; empty: none, whole on every tensor rank
   std::vector<std::vector<std::int64_t>> shards;  ///< [tensor rank] extents; empty if the layout has faults
+  std::optional<std::int64_t> layer;              ///< of the backbone; none: before layer 0, or of the head
   int stage = 0;                                  ///< pipeline rank that holds it
   bool compute_copy = false;                      ///< has a copy in the compute type
   bool frozen = false;

@@ -29,7 +29,7 @@ models::HeadConfig head_of(const RunConfig& config, const PreparedDataset& prepa
   models::HeadConfig head;
   head.task = config.model.task;
   head.pooling = config.model.pooling;
-  head.first_layer = config.model.pooling_first_layer;
+  head.first_state = config.model.pooling_first_layer;
   head.layer_pooling = config.model.pooling_tokens;
   head.num_layers = config.model.pooling_layers;
   head.dropout_samples = config.model.dropout_samples;

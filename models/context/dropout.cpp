@@ -4,6 +4,8 @@
 #include <immintrin.h>
 #endif
 
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/tensor.h>
 
 #include <algorithm>
@@ -11,6 +13,8 @@
 #include <string>
 
 #include "base/instruction_set.hpp"
+#include "models/context/back_end.hpp"
+#include "models/context/operand_types.hpp"
 #include "models/context/philox_tensors.hpp"
 #include "models/context/token_rows.hpp"
 
@@ -276,6 +280,16 @@ RowDropout RowDropout::over_slots(const DropoutSite& site, std::int64_t first, s
     result.positions_.push_back(static_cast<std::uint32_t>(row));
   }
   return result;
+}
+
+at::Tensor multiply_rows(const at::Tensor& x, const RowDropout& dropout) {
+  check_operands(x.scalar_type(), "dropout");
+  const std::int64_t width = x.size(1), padded = Dropout::padded_width(width);
+  if (back_end_of(x) == BackEnd::kAten) return x * dropout.multipliers(width, x.device()).to(x.scalar_type());
+  const at::Tensor multipliers = at::empty({x.size(0), padded}, x.options().dtype(at::kFloat));
+  float* out = multipliers.mutable_data_ptr<float>();
+  for (std::int64_t row = 0; row < x.size(0); ++row) dropout.fill_row(row, width, out + row * padded);
+  return x * multipliers.narrow(1, 0, width).to(x.scalar_type());
 }
 
 }  // namespace meshfold::models::ops

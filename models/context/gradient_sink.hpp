@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "models/parameters/parameter_store.hpp"
+#include "models/parameters/parameter_view.hpp"
 
 namespace meshfold::models {
 

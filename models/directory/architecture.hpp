@@ -11,7 +11,7 @@ namespace meshfold::models {
 
 class ConfigJson;
 
-/// Prefix of the tensors of our own poolers (poolers.hpp).
+/// Prefix of the names of our own poolers' tensors (pooler.cpp).
 inline constexpr std::string_view kPoolingPrefix = "pooling.";
 
 /// What the program must know of one kind of Hugging Face model, besides how it computes.

@@ -78,19 +78,19 @@ HeadConfig read_meshfold_head(const ConfigJson& config, const Json& own) {
 
 }  // namespace
 
-bool is_own_head(const HeadConfig& head) {
+bool has_own_file(const HeadConfig& head) {
   return head.pooling != Pooling::kCls || head.views > 1 || !head.features.empty();
 }
 
 bool same_pooling(const HeadConfig& a, const HeadConfig& b) {
   if (a.pooling != b.pooling) return false;
   if (a.pooling == Pooling::kWeightedLayers) {
-    return a.first_layer == b.first_layer && a.layer_pooling == b.layer_pooling;
+    return a.first_state == b.first_state && a.layer_pooling == b.layer_pooling;
   }
   return a.pooling != Pooling::kConcatCls || a.num_layers == b.num_layers;
 }
 
-std::optional<HeadConfig> read_own_head(const ConfigJson& config, const Architecture& architecture) {
+std::optional<HeadConfig> read_head(const ConfigJson& config, const Architecture& architecture) {
   if (const Json* own = config.find(kOwnKey)) return read_meshfold_head(config, *own);
   const Json* architectures = config.find("architectures");
   if (!architectures || !architectures->is_array()) return std::nullopt;
@@ -112,7 +112,7 @@ void write_head(const HeadConfig& head, const Architecture& architecture, Config
     json["label2id"][head.labels[id]] = id;
   }
   const char* problem_type = problem_type_of(head.task);
-  if (is_own_head(head)) {
+  if (has_own_file(head)) {
     json["architectures"] = {architecture.backbone_class};
     Json features = Json::array();
     for (const Feature& feature : head.features) {

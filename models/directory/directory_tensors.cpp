@@ -53,10 +53,10 @@ void DirectoryTensors::add(const std::shared_ptr<const TensorFile>& file) {
   }
 }
 
-LoadReport DirectoryTensors::match(const ParameterStore& store, const HeadConfig& head, const HeadConfig& own) {
+LoadReport DirectoryTensors::match(const ParameterStore& store, const HeadConfig& head, const HeadConfig& on_disk) {
   const auto is_pooler = [&](const std::string& name) { return is_own_pooler(name) || architecture_.is_pooler(name); };
-  const bool other_pooling = !same_pooling(head, own);
-  const bool other_vector = other_pooling || !same_inputs(head, own);
+  const bool other_pooling = !same_pooling(head, on_disk);
+  const bool other_vector = other_pooling || !same_inputs(head, on_disk);
   LoadReport report;
   std::vector<std::string> missing, extra;
   for (auto source = sources_.begin(); source != sources_.end();) {

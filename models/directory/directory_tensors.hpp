@@ -20,9 +20,9 @@ class DirectoryTensors {
   /// missing or damaged, or if two tensors have one name once the prefix is added.
   DirectoryTensors(const std::filesystem::path& directory, const Architecture& architecture, bool with_head_file);
 
-  /// Which of the directory's tensors a model with `head` takes. `own` is the head that the directory's classifier was
-  /// trained in. Throws ModelFileError that lists every missing and every extra tensor.
-  LoadReport match(const ParameterStore& store, const HeadConfig& head, const HeadConfig& own);
+  /// Which of the directory's tensors a model with `head` takes. `on_disk` is the head that the directory's classifier
+  /// was trained in. Throws ModelFileError that lists every missing and every extra tensor.
+  LoadReport match(const ParameterStore& store, const HeadConfig& head, const HeadConfig& on_disk);
   /// Fills a parameter that match() did not list as freshly initialised. Throws ModelFileError for another shape or
   /// element type.
   void read(const Parameter& parameter) const;

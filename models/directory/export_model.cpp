@@ -65,7 +65,7 @@ void write_config(const Model& model, const Architecture& architecture, ConfigJs
   const double before_classifier =
       model.head().dropout.value_or(config.number(architecture.classifier_dropout_key.c_str())
                                         .value_or(config.number("hidden_dropout_prob").value_or(0.1)));
-  if (is_own_head(model.head())) {
+  if (has_own_file(model.head())) {
     json["meshfold_head"]["dropout"] = before_classifier;
   } else {
     json[architecture.classifier_dropout_key] = before_classifier;
@@ -74,12 +74,12 @@ void write_config(const Model& model, const Architecture& architecture, ConfigJs
 }
 
 void write_weights(const Model& model, const std::string& prefix, const fs::path& directory) {
-  const bool own_head = is_own_head(model.head());
+  const bool own_file = has_own_file(model.head());
   NamedTensors backbone, head;
   for (const Parameter& parameter : model.parameters()) {
     const std::string& name = parameter.spec.name;
     const at::Tensor value = parameter.view.value.cpu();
-    if (!own_head) {
+    if (!own_file) {
       backbone.emplace_back(name, value);
     } else if (name.starts_with(prefix)) {
       backbone.emplace_back(name.substr(prefix.size()), value);
@@ -88,7 +88,7 @@ void write_weights(const Model& model, const std::string& prefix, const fs::path
     }
   }
   write_safetensors(directory / "model.safetensors", backbone, kMetadata);
-  if (own_head) write_safetensors(directory / kHeadFile, head, kMetadata);
+  if (own_file) write_safetensors(directory / kHeadFile, head, kMetadata);
 }
 
 void copy_tokenizer(const fs::path& source, const fs::path& directory) {

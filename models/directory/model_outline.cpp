@@ -21,9 +21,9 @@ HeadConfig choose_head(const ConfigJson& config, const LoadOptions& options, con
 
 /// The head's layers must be the backbone's.
 void check_layers(const ConfigJson& config, const HeadConfig& head, std::int64_t num_layers) {
-  if (head.pooling == Pooling::kWeightedLayers && head.first_layer > num_layers) {
+  if (head.pooling == Pooling::kWeightedLayers && head.first_state > num_layers) {
     config.fail("has " + std::to_string(num_layers) + " layers, but the weighted sum begins with hidden state " +
-                std::to_string(head.first_layer) + "; set model.pooling_first_layer to one of 0 to " +
+                std::to_string(head.first_state) + "; set model.pooling_first_layer to one of 0 to " +
                 std::to_string(num_layers));
   }
   if (head.pooling == Pooling::kConcatCls && head.num_layers > num_layers + 1) {
@@ -45,8 +45,8 @@ ModelOutline::ModelOutline(const std::filesystem::path& directory, const LoadOpt
     : options_(options),
       config_(std::make_unique<const ConfigJson>(directory)),
       architecture_(architecture_of(*config_)),
-      own_head_(read_own_head(*config_, architecture_)),
-      head_(choose_head(*config_, options, own_head_)),
+      head_on_disk_(read_head(*config_, architecture_)),
+      head_(choose_head(*config_, options, head_on_disk_)),
       backbone_(architecture_.make_backbone(*config_, options.dropout)) {
   const std::int64_t num_layers = backbone_->shape().num_layers;
   check_layers(*config_, head_, num_layers);

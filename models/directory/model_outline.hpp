@@ -28,7 +28,7 @@ class ModelOutline {
   const ConfigJson& config() const { return *config_; }
   const Architecture& architecture() const { return architecture_; }
   /// The head that the directory itself has.
-  const std::optional<HeadConfig>& own_head() const { return own_head_; }
+  const std::optional<HeadConfig>& head_on_disk() const { return head_on_disk_; }
   const HeadConfig& head() const { return head_; }
   const Backbone& backbone() const { return *backbone_; }
 
@@ -42,7 +42,7 @@ class ModelOutline {
   LoadOptions options_;
   std::unique_ptr<const ConfigJson> config_;
   const Architecture& architecture_;
-  std::optional<HeadConfig> own_head_;
+  std::optional<HeadConfig> head_on_disk_;
   HeadConfig head_;
   std::unique_ptr<const Backbone> backbone_;
 };

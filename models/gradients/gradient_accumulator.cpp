@@ -180,14 +180,6 @@ const at::Tensor& GradientAccumulator::abandon() {
   return current_;
 }
 
-const at::Tensor& GradientAccumulator::reduce(dist::ProcessGroup& data) {
-  if (data.size() > 1 && sums_ == SumsAre::kOnlyRead)
-    throw std::logic_error("sums that are only read are reduced over several ranks");
-  sum_packs();
-  if (data.size() > 1) data.all_reduce(current_, dist::ReduceOp::kSum)->wait();
-  return current_;
-}
-
 GradientAccumulator::Slot GradientAccumulator::claim(const ParameterView& parameter) {
   if (!pack_open_) throw std::logic_error("a gradient was added outside begin_pack() and end_pack()");
   const std::int64_t begin = parameter.offset, end = begin + parameter.value.numel();

@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
-#include "dist/process_group.hpp"
 #include "models/context/gradient_sink.hpp"
-#include "models/gradients/flat_gradient.hpp"
+#include "models/gradients/written_blocks.hpp"
+#include "models/parameters/parameter_store.hpp"
 
 namespace meshfold::models {
 
@@ -47,7 +47,8 @@ class GradientAccumulator final : public GradientSink {
   /// Between these the backward of one pack runs; an empty pack is begun and ended too.
   void begin_pack(PackPlace place = PackPlace::kInside);
   void end_pack();
-  /// The sum over the packs of this rank; what the exchange between ranks continues, in place. Once a step.
+  /// The sum over the packs of this rank, [ParameterStore::num_elements()]; what the exchange between ranks continues,
+  /// in place. Once a step; valid until begin_step().
   const at::Tensor& sum_packs();
   /// In place of sum_packs() where a pack has failed: a set of the same shape, whatever it holds, with which this rank
   /// can take its part in the exchange that others have begun.
@@ -57,10 +58,6 @@ class GradientAccumulator final : public GradientSink {
   /// are complete at the end.
   using Heed = std::function<void(const at::Tensor& sums, std::int64_t first)>;
   void on_complete(Heed heed) { heed_ = std::move(heed); }
-  /// Sums over the packs of this rank and then over `data` (collective). The result is the gradient of the step's loss,
-  /// equal on every rank, [ParameterStore::num_elements()]; valid until begin_step(). Throws logic_error for several
-  /// ranks with kOnlyRead.
-  const at::Tensor& reduce(dist::ProcessGroup& data);
 
   /// Where the sums may be something else than zero; valid as long as they are.
   const WrittenBlocks& written() const { return written_; }
@@ -117,9 +114,5 @@ class GradientAccumulator final : public GradientSink {
   std::vector<Partial> partials_;
   std::vector<at::Tensor> spare_;  ///< sets to use again
 };
-
-/// Global L2 norm: one fp64 sum of squares per parameter block (dim 0 cut into at most 64 blocks; 1-d: one), blocks
-/// added in order.
-double gradient_norm(const ParameterStore& store, const FlatGradient& gradient);
 
 }  // namespace meshfold::models

@@ -10,8 +10,7 @@
 #include "models/context/packed_input.hpp"
 #include "models/networks/model.hpp"
 #include "models/networks/stage_ranges.hpp"
-#include "models/ops/first_tokens.hpp"
-#include "models/ops/ops.hpp"
+#include "models/ops/problems/activation.hpp"
 #include "models/parameters/layout_map.hpp"
 #include "models/parameters/parameter_declaration.hpp"
 
@@ -44,8 +43,8 @@ struct BackboneShape {
 class Backbone {
  public:
   virtual ~Backbone() = default;
-  /// Declares every parameter, in the order of use.
-  virtual void declare(ParameterDeclaration& declare) const = 0;
+  /// Declares every parameter, in the order of use, with its role and layer.
+  virtual void declare(const ParameterDeclaration& declare) const = 0;
   /// Takes its views, once the store is allocated: of the layers in `range`, and of the embeddings if it begins with
   /// layer 0. The store need not have more than these. Throws LayoutError for cuts that it cannot compute with.
   virtual void bind(const ParameterStore& store, const LayerRange& range) = 0;

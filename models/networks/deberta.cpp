@@ -6,8 +6,10 @@
 #include "models/context/token_rows.hpp"
 #include "models/error.hpp"
 #include "models/networks/encoder_layer.hpp"
-#include "models/ops/first_row_attention.hpp"
-#include "models/ops/relative_embeddings.hpp"
+#include "models/ops/attention.hpp"
+#include "models/ops/linear.hpp"
+#include "models/ops/norm.hpp"
+#include "models/ops/pooling.hpp"
 #include "models/ops/tensor_parallel.hpp"
 
 namespace meshfold::models {
@@ -17,9 +19,9 @@ constexpr std::int64_t kLongestCounted = std::int64_t{1} << 20;  // a query has 
 const std::string kEmbeddings = "deberta.embeddings.", kEncoder = "deberta.encoder.";
 
 struct LayerParameters {
-  LinearParameters query_key_value;
-  LinearParameters query, key_value;  ///< the same as two matrices
-  LinearParameters positions;         ///< of relative embeddings: query side, key side, or both as one matrix
+  Linear query_key_value;
+  Linear query, key_value;  ///< the same as two matrices
+  Linear positions;         ///< of relative embeddings: query side, key side, or both as one matrix
   EncoderLayerParameters behind_attention;
 };
 
@@ -44,7 +46,7 @@ class DebertaBackbone final : public Backbone {
                       config.hidden_activation, config.layer_norm_epsilon,
                       hidden_dropout_,          config.hidden_size / config.attention.num_heads} {}
 
-  void declare(ParameterDeclaration& declare) const override;
+  void declare(const ParameterDeclaration& declare) const override;
   void bind(const ParameterStore& store, const LayerRange& range) override;
   LayerStream embed(const PackedInput& input, const ForwardContext& context) const override;
   LayerStream layer(const LayerStream& stream, std::int64_t index, Rows rows, const PackedInput& input,
@@ -74,8 +76,8 @@ class DebertaBackbone final : public Backbone {
 
  private:
   void check_cuts(const LayerParameters& layer, const std::string& prefix) const;
-  void declare_layer(ParameterDeclaration& declare, std::int64_t layer) const;
-  LayerParameters find_layer(const ParameterStore& store, std::int64_t layer) const;
+  void declare_layer(const ParameterDeclaration& declare, const std::string& prefix) const;
+  LayerParameters find_layer(const ParameterStore& store, const std::string& prefix) const;
   ops::SlotRows slot_rows(const PackedInput& input) const;
   at::Tensor project_positions(const at::Tensor& relative, const ops::SlotRows& rows, std::int64_t index,
                                const ForwardContext& context) const;
@@ -85,71 +87,73 @@ class DebertaBackbone final : public Backbone {
   DebertaConfig config_;
   double hidden_dropout_, attention_dropout_;
   EncoderLayerConfig layer_config_;
-  ParameterView words_, positions_, segments_, relative_;
-  ParameterView projection_;  ///< of the embeddings to the hidden size, where their tables have another width
-  NormParameters embedding_norm_, relative_norm_;
+  ops::EmbeddingTables tables_;
+  ParameterView relative_;  ///< table of relative embeddings
+  Linear projection_;       ///< of the embeddings to the hidden size, where their tables have another width
+  Norm embedding_norm_, relative_norm_;
   std::vector<LayerParameters> layers_;  ///< those of other stages have no views
 };
 
-void DebertaBackbone::declare(ParameterDeclaration& declare) const {
+void DebertaBackbone::declare(const ParameterDeclaration& declare) const {
   const std::int64_t hidden = config_.hidden_size, width = config_.embedding_size.value_or(hidden);
-  declare.weight(kEmbeddings + "word_embeddings", config_.vocabulary_size, width, ComputeCopy::kNo);
-  if (config_.position_biased_input)
-    declare.weight(kEmbeddings + "position_embeddings", config_.max_positions, width, ComputeCopy::kNo);
-  if (config_.num_segments > 0)
-    declare.weight(kEmbeddings + "token_type_embeddings", config_.num_segments, width, ComputeCopy::kNo);
-  if (config_.embedding_size) declare.weight(kEmbeddings + "embed_proj", hidden, width, ComputeCopy::kYes);
+  declare.table(kEmbeddings + "word_embeddings", config_.vocabulary_size, width);
+  if (config_.position_biased_input) declare.table(kEmbeddings + "position_embeddings", config_.max_positions, width);
+  if (config_.num_segments > 0) declare.table(kEmbeddings + "token_type_embeddings", config_.num_segments, width);
+  if (config_.embedding_size) {
+    declare.linear(kEmbeddings + "embed_proj",
+                   {.role = Role::kEmbedding, .out = hidden, .in = width, .bias = Bias::kNo});
+  }
   declare.norm(kEmbeddings + "LayerNorm", hidden);
-  if (config_.relative_attention)
-    declare.weight(kEncoder + "rel_embeddings", 2 * config_.attention.buckets.span(), hidden, ComputeCopy::kNo);
+  if (config_.relative_attention) {
+    declare.table(kEncoder + "rel_embeddings", 2 * config_.attention.buckets.span(), hidden);
+  }
   if (config_.norm_relative_embeddings) declare.norm(kEncoder + "LayerNorm", hidden);
-  for (std::int64_t layer = 0; layer < config_.num_layers; ++layer) declare_layer(declare, layer);
+  for (std::int64_t layer = 0; layer < config_.num_layers; ++layer) {
+    declare_layer(declare.in_layer(layer), layer_prefix(layer));
+  }
 }
 
-void DebertaBackbone::declare_layer(ParameterDeclaration& declare, std::int64_t layer) const {
-  const std::string prefix = layer_prefix(layer), self = prefix + "attention.self.";
+void DebertaBackbone::declare_layer(const ParameterDeclaration& declare, const std::string& prefix) const {
+  const std::string self = prefix + "attention.self.";
   const std::int64_t hidden = config_.hidden_size;
-  const auto declare_fused = [&](const std::vector<std::string>& names) {
-    const std::int64_t head_width = layer_config_.head_width;
-    for (const std::string& name : names) {
-      declare.weight(name, hidden, hidden, ComputeCopy::kYes, {head_width, 1});
-    }
-    for (const std::string& name : names) declare.bias(name, hidden, {head_width});
-  };
-  declare_fused({self + "query_proj", self + "key_proj", self + "value_proj"});
-  if (!config_.share_position_projections) declare_fused(position_projections(config_, self));
+  const LinearSpec projection{
+      .role = Role::kQueryKeyValue, .out = hidden, .in = hidden, .out_unit = layer_config_.head_width};
+  declare.fused_linears({self + "query_proj", self + "key_proj", self + "value_proj"}, projection);
+  if (!config_.share_position_projections) declare.fused_linears(position_projections(config_, self), projection);
   declare_encoder_layer(declare, layer_config_, prefix);
 }
 
-LayerParameters DebertaBackbone::find_layer(const ParameterStore& store, std::int64_t layer) const {
-  const std::string prefix = layer_prefix(layer), self = prefix + "attention.self.";
+LayerParameters DebertaBackbone::find_layer(const ParameterStore& store, const std::string& prefix) const {
+  const std::string self = prefix + "attention.self.";
   LayerParameters parameters;
   parameters.query_key_value = find_fused_linear(store, {self + "query_proj", self + "key_proj", self + "value_proj"});
   parameters.query = find_linear(store, self + "query_proj");
   parameters.key_value = find_fused_linear(store, {self + "key_proj", self + "value_proj"});
   if (config_.attention.has_positions())
     parameters.positions = find_fused_linear(store, position_projections(config_, self));
-  parameters.behind_attention = find_encoder_layer(store, prefix);
+  parameters.behind_attention = find_encoder_layer(store, layer_config_, prefix);
   return parameters;
 }
 
 void DebertaBackbone::bind(const ParameterStore& store, const LayerRange& range) {
   if (range.first == 0) {
-    words_ = store.view(kEmbeddings + "word_embeddings.weight");
-    if (config_.position_biased_input) positions_ = store.view(kEmbeddings + "position_embeddings.weight");
-    if (config_.num_segments > 0) segments_ = store.view(kEmbeddings + "token_type_embeddings.weight");
-    if (config_.embedding_size) projection_ = store.view(kEmbeddings + "embed_proj.weight");
-    embedding_norm_ = find_linear(store, kEmbeddings + "LayerNorm");
+    const double epsilon = config_.layer_norm_epsilon;
+    tables_.words = store.view(kEmbeddings + "word_embeddings.weight");
+    if (config_.position_biased_input) tables_.positions = store.view(kEmbeddings + "position_embeddings.weight");
+    if (config_.num_segments > 0) tables_.segments = store.view(kEmbeddings + "token_type_embeddings.weight");
+    if (config_.embedding_size) projection_ = find_linear(store, kEmbeddings + "embed_proj");
+    embedding_norm_ = find_norm(store, kEmbeddings + "LayerNorm", epsilon);
     if (config_.relative_attention) relative_ = store.view(kEncoder + "rel_embeddings.weight");
-    if (config_.norm_relative_embeddings) relative_norm_ = find_linear(store, kEncoder + "LayerNorm");
-    check_embedding_cuts(words_, {positions_, segments_, projection_, embedding_norm_.weight, embedding_norm_.bias,
-                                  relative_, relative_norm_.weight, relative_norm_.bias});
+    if (config_.norm_relative_embeddings) relative_norm_ = find_norm(store, kEncoder + "LayerNorm", epsilon);
+    check_embedding_cuts(tables_, {projection_.weight, embedding_norm_.weight, embedding_norm_.bias, relative_,
+                                   relative_norm_.weight, relative_norm_.bias});
   }
   layers_.assign(static_cast<std::size_t>(config_.num_layers), {});
   for (std::int64_t layer = range.first; layer < range.end; ++layer) {
+    const std::string prefix = layer_prefix(layer);
     LayerParameters& p = layers_[static_cast<std::size_t>(layer)];
-    p = find_layer(store, layer);
-    check_cuts(p, layer_prefix(layer));
+    p = find_layer(store, prefix);
+    check_cuts(p, prefix);
   }
 }
 
@@ -171,8 +175,9 @@ std::vector<LayoutRule> DebertaBackbone::layout() const {
 void DebertaBackbone::check_cuts(const LayerParameters& layer, const std::string& prefix) const {
   check_layer_cuts(layer.query_key_value, layer.behind_attention, layer_config_, prefix);
   const bool cut = layer.query_key_value.weight.sharded;
-  if (config_.attention.has_positions() &&
-      (layer.positions.weight.sharded != cut || layer.positions.bias.sharded != cut)) {
+  const auto& [weight, bias] = layer.positions;
+  const bool cut_alike = weight.sharded == cut && (bias.sharded == cut || !bias.defined());
+  if (config_.attention.has_positions() && !cut_alike) {
     throw LayoutError("layout: " + prefix + "attention.self.*_proj must all be cut over heads");
   }
 }
@@ -183,14 +188,15 @@ ops::SlotRows DebertaBackbone::slot_rows(const PackedInput& input) const {
 }
 
 LayerStream DebertaBackbone::embed(const PackedInput& input, const ForwardContext& context) const {
-  at::Tensor sum = ops::sum_embeddings(input, words_, positions_, segments_, context);
-  if (config_.embedding_size) sum = ops::linear(sum, projection_, {}, ops::Activation::kNone, context);
+  at::Tensor sum = ops::sum_embeddings(input, tables_, context);
+  if (config_.embedding_size) sum = ops::linear(sum, projection_, ops::Activation::kNone, context);
   LayerStream stream;
-  stream.hidden = ops::norm(sum, embedding_norm_.weight, embedding_norm_.bias, config_.layer_norm_epsilon,
-                            {hidden_dropout_, 0}, input, context);
+  stream.hidden = ops::norm(sum, embedding_norm_, {hidden_dropout_, 0}, input, context);
   if (config_.attention.has_positions()) {
-    stream.relative = ops::relative_embeddings(relative_, slot_rows(input), relative_norm_.weight, relative_norm_.bias,
-                                               config_.layer_norm_epsilon, context);
+    stream.relative = ops::relative_embeddings(relative_, slot_rows(input), context);
+    if (config_.norm_relative_embeddings) {
+      stream.relative = ops::norm(stream.relative, relative_norm_, /*dropout=*/{}, input, context);
+    }
   }
   return stream;
 }
@@ -199,15 +205,14 @@ LayerStream DebertaBackbone::embed(const PackedInput& input, const ForwardContex
 at::Tensor DebertaBackbone::project_positions(const at::Tensor& relative, const ops::SlotRows& rows, std::int64_t index,
                                               const ForwardContext& context) const {
   if (!relative.defined()) return {};
-  const LinearParameters& projections = layers_[static_cast<std::size_t>(index)].positions;
+  const Linear& projections = layers_[static_cast<std::size_t>(index)].positions;
   const ops::DropoutSite site{hidden_dropout_, static_cast<std::uint16_t>(1 + 2 * index)};
   const at::Tensor dropped = ops::dropout_slots(relative, rows, site, context);
-  return ops::linear(dropped, projections.weight, projections.bias, ops::Activation::kNone, context);
+  return ops::linear(dropped, projections, ops::Activation::kNone, context);
 }
 
 LayerStream DebertaBackbone::layer_of_first_tokens(const LayerStream& stream, std::int64_t index,
                                                    const PackedInput& input, const ForwardContext& context) const {
-  using ops::Activation;
   const LayerParameters& p = layers_[static_cast<std::size_t>(index)];
   at::Tensor positions;
   if (stream.relative.defined()) {
@@ -216,12 +221,13 @@ LayerStream DebertaBackbone::layer_of_first_tokens(const LayerStream& stream, st
     positions = project_positions(relative, {slot_rows(input).first, touched}, index, context);
   }
   const at::Tensor hidden = ops::pool_cls(stream.hidden, input);
-  const at::Tensor query = ops::linear(hidden, p.query.weight, p.query.bias, Activation::kNone, context);
-  const at::Tensor key_value =
-      ops::linear(stream.hidden, p.key_value.weight, p.key_value.bias, Activation::kNone, context);
+  const at::Tensor query = ops::linear(hidden, p.query, ops::Activation::kNone, context);
+  const at::Tensor key_value = ops::linear(stream.hidden, p.key_value, ops::Activation::kNone, context);
   const ops::DropoutSite site{attention_dropout_, static_cast<std::uint16_t>(index)};
+  ops::AttentionConfig attention = config_.attention;
+  attention.queries = Rows::kFirst;
   const at::Tensor mixed =
-      ops::first_row_attention(query, key_value, positions, config_.attention, site, input, context);
+      ops::attention({.query_key_value = {query, key_value}, .positions = positions}, attention, site, input, context);
   return {encoder_layer(mixed, hidden, p.behind_attention, layer_config_, index, first_tokens(input), context),
           stream.relative};
 }
@@ -235,12 +241,13 @@ LayerStream DebertaBackbone::layer(const LayerStream& stream, std::int64_t index
   if (!weight.sharded && on_tensor_axis(context)) {
     throw LayoutError("layout: DeBERTa's attention must be cut over heads on a tensor axis");
   }
-  const at::Tensor qkv = ops::column_parallel_linear(stream.hidden, weight, p.query_key_value.bias, input, context);
-  ops::DisentangledConfig attention = config_.attention;
+  const at::Tensor qkv = ops::column_parallel_linear(stream.hidden, p.query_key_value, input, context);
+  ops::AttentionConfig attention = config_.attention;
   attention.num_heads = qkv.size(1) / 3 / layer_config_.head_width;  // this rank's
   const ops::DropoutSite site{attention_dropout_, static_cast<std::uint16_t>(index),
                               weight.first_row / layer_config_.head_width};
-  const at::Tensor mixed = ops::disentangled_attention(qkv, positions, attention, site, input, context);
+  const at::Tensor mixed =
+      ops::attention({.query_key_value = {qkv}, .positions = positions}, attention, site, input, context);
   return {encoder_layer(mixed, stream.hidden, p.behind_attention, layer_config_, index, input, context),
           stream.relative};
 }

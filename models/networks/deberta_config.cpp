@@ -1,5 +1,6 @@
 #include "models/networks/deberta_config.hpp"
 
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -57,7 +58,7 @@ void check_architecture(const ConfigJson& json, const DebertaConfig& config) {
 }
 
 void read_position_terms(const ConfigJson& json, DebertaConfig& config) {
-  ops::DisentangledConfig& attention = config.attention;
+  ops::AttentionConfig& attention = config.attention;
   bool content_to_position = false, position_to_content = false;
   for (const std::string& kind : words_of(json, "pos_att_type")) {
     if (kind != "c2p" && kind != "p2c") {
@@ -65,7 +66,8 @@ void read_position_terms(const ConfigJson& json, DebertaConfig& config) {
     }
     (kind == "c2p" ? content_to_position : position_to_content) = true;
   }
-  attention.num_terms = 1 + content_to_position + position_to_content;  // also counted without relative attention
+  const int num_terms = 1 + content_to_position + position_to_content;  // also counted without relative attention
+  attention.scale = 1.0 / std::sqrt(static_cast<double>(attention.head_width * num_terms));
   attention.content_to_position = config.relative_attention && content_to_position;
   attention.position_to_content = config.relative_attention && position_to_content;
 }
@@ -106,6 +108,7 @@ DebertaConfig read_deberta_config(const ConfigJson& json) {
   if (config.hidden_size % config.attention.num_heads != 0) {
     json.fail("hidden_size does not divide by num_attention_heads");
   }
+  config.attention.head_width = config.hidden_size / config.attention.num_heads;
   check_architecture(json, config);
   if (json.find("embedding_size")) {
     const std::int64_t size = required_size(json, "embedding_size");

@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <optional>
 
-#include "models/ops/disentangled_attention.hpp"
-#include "models/ops/ops.hpp"
+#include "models/ops/problems/activation.hpp"
+#include "models/ops/problems/attention.hpp"
 
 namespace meshfold::models {
 
@@ -23,7 +23,7 @@ struct DebertaConfig {
   bool relative_attention = false;    ///< a table of relative embeddings, read by every layer
   bool norm_relative_embeddings = false;
   bool share_position_projections = false;  ///< share_att_key: query_proj and key_proj also project relative embeddings
-  ops::DisentangledConfig attention;
+  ops::AttentionConfig attention;           ///< of all heads
   ops::Activation hidden_activation = ops::Activation::kGelu;
   ops::Activation pooler_activation = ops::Activation::kGelu;
   double pooler_dropout = 0.0;

@@ -5,7 +5,8 @@
 #include <stdexcept>
 #include <vector>
 
-#include "models/ops/pooling_blocks.hpp"
+#include "models/ops/linear.hpp"
+#include "models/ops/pooling.hpp"
 
 namespace meshfold::models {
 namespace {
@@ -30,10 +31,13 @@ Head::Head(const HeadConfig& config, const Backbone& backbone)
   if (config.views < 1) throw std::invalid_argument("the head reads no text");
 }
 
-void Head::declare(ParameterDeclaration& declare) const {
+void Head::declare(const ParameterDeclaration& declare) const {
   pooler_->declare(declare);
   const std::int64_t width = config_.views * pooler_->width() + static_cast<std::int64_t>(config_.features.size());
-  declare.linear("classifier", static_cast<std::int64_t>(config_.labels.size()), width, ComputeCopy::kNo);
+  declare.linear("classifier", {.role = Role::kClassifier,
+                                .out = static_cast<std::int64_t>(config_.labels.size()),
+                                .in = width,
+                                .copy = ComputeCopy::kNo});
 }
 
 void Head::bind(const ParameterStore& store) {
@@ -66,8 +70,7 @@ at::Tensor Head::side_by_side(const at::Tensor& pooled, const PackedInput& input
 
 at::Tensor Head::outputs(const HiddenStates& hidden, const PackedInput& input, const ForwardContext& context) const {
   const at::Tensor pooled = ops::mean_dropout_rows((*pooler_)(hidden, input, context), dropout_, input, context);
-  return ops::linear(side_by_side(pooled, input), classifier_.weight, classifier_.bias, ops::Activation::kNone,
-                     context);
+  return ops::linear(side_by_side(pooled, input), classifier_, ops::Activation::kNone, context);
 }
 
 }  // namespace meshfold::models

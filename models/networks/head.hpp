@@ -14,7 +14,7 @@ class Head {
   /// Throws invalid_argument for a head without labels or texts.
   Head(const HeadConfig& config, const Backbone& backbone);
 
-  void declare(ParameterDeclaration& declare) const;
+  void declare(const ParameterDeclaration& declare) const;
   void bind(const ParameterStore& store);
   std::int64_t first_state() const { return pooler_->first_state(); }
   Rows rows_read() const { return rows_read_by(config_); }
@@ -30,7 +30,7 @@ class Head {
   HeadConfig config_;
   std::vector<ops::DropoutSite> dropout_;  ///< one a dropout sample
   std::unique_ptr<Pooler> pooler_;
-  LinearParameters classifier_;
+  Linear classifier_;
 };
 
 }  // namespace meshfold::models

@@ -14,7 +14,7 @@ namespace meshfold::models {
 
 class PipelineStage;
 
-/// How the tokens of a text become one vector; poolers.hpp says how each computes.
+/// How the tokens of a text become one vector; pooler.cpp says how each computes.
 enum class Pooling { kCls, kMean, kMax, kMin, kLast, kAttention, kWeightedLayers, kConcatCls };
 enum class Task {
   kRegression,
@@ -37,17 +37,12 @@ struct HeadConfig {
   std::optional<double>
       dropout;             ///< before the classifier; default: config.json's classifier_dropout, else hidden dropout
   std::int64_t views = 1;  ///< texts a sample; the classifier reads their pooled vectors side by side
-  std::vector<Feature> features = {};     ///< behind them, in the order of the dataset
-  std::int64_t first_layer = 4;           ///< kWeightedLayers: the lowest hidden state; 0 is the embeddings'
+  std::vector<Feature> features = {};  ///< behind them, in the order of the dataset
+  std::int64_t first_state = 4;        ///< kWeightedLayers: the lowest hidden state that is read; 0 is the embeddings'
   Pooling layer_pooling = Pooling::kCls;  ///< kWeightedLayers: kCls or kMean, of the weighted sum
   std::int64_t num_layers = 4;            ///< kConcatCls: how many of the last hidden states
   std::int64_t dropout_samples = 1;       ///< masks before the classifier, over whose outputs the mean is taken
 };
-
-/// Whether transformers has no sequence classifier for this head, so that it has files of its own.
-bool is_own_head(const HeadConfig& head);
-/// Whether two heads make a text's vector in one way, so that a classifier of the one can read that of the other.
-bool same_pooling(const HeadConfig& a, const HeadConfig& b);
 
 /// Overrides of config.json's probabilities.
 struct DropoutOverrides {

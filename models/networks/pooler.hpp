@@ -23,7 +23,7 @@ struct HiddenStates {
 class Pooler {
  public:
   virtual ~Pooler() = default;
-  virtual void declare(ParameterDeclaration&) const {}
+  virtual void declare(const ParameterDeclaration&) const {}
   virtual void bind(const ParameterStore&) {}
   /// The lowest hidden state it reads; those from here to L are kept for it.
   virtual std::int64_t first_state() const = 0;
@@ -36,6 +36,7 @@ class Pooler {
 /// Which tokens of its hidden states the pooler of a head reads.
 Rows rows_read_by(const HeadConfig& head);
 
+/// Throws invalid_argument for hidden states that the backbone does not have.
 std::unique_ptr<Pooler> make_pooler(const HeadConfig& head, const Backbone& backbone);
 
 }  // namespace meshfold::models

@@ -43,7 +43,7 @@ template <typename Json>
 void write_pooling(const HeadConfig& head, Json& json) {
   json["pooling"] = name_of(head.pooling);
   if (head.pooling == Pooling::kWeightedLayers) {
-    json["first_layer"] = head.first_layer;
+    json["first_layer"] = head.first_state;
     json["layer_pooling"] = name_of(head.layer_pooling);
   }
   if (head.pooling == Pooling::kConcatCls) json["num_layers"] = head.num_layers;
@@ -52,7 +52,7 @@ void write_pooling(const HeadConfig& head, Json& json) {
 template <typename Json>
 void read_pooling(const Json& json, HeadConfig& head) {
   head.pooling = pooling_named(json.at("pooling").template get<std::string>());
-  head.first_layer = json.value("first_layer", head.first_layer);
+  head.first_state = json.value("first_layer", head.first_state);
   head.layer_pooling = pooling_named(json.value("layer_pooling", name_of(head.layer_pooling)));
   head.num_layers = json.value("num_layers", head.num_layers);
 }

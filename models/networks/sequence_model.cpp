@@ -11,6 +11,7 @@
 #include "models/networks/pipeline_stage.hpp"
 #include "models/networks/recomputed_layer.hpp"
 #include "models/ops/autograd.hpp"
+#include "models/ops/pooling.hpp"
 #include "models/ops/tensor_parallel.hpp"
 
 namespace meshfold::models {
@@ -27,14 +28,12 @@ class SequenceModel final : public Model, public PipelineStage {
         rates_(rates),
         range_(stage_ranges(backbone_->shape(), layout.pipeline_ranks,
                             layout.stage_layers)[static_cast<std::size_t>(layout.pipeline_rank)]) {
-    ParameterDeclaration of_backbone(declared_, Region::kTokens), of_head(declared_, Region::kSamples);
-    backbone_->declare(of_backbone);
-    const std::size_t num_backbone = declared_.size();
-    set_layer_rates(declared_, num_backbone, num_layers(), rates);
-    head_.declare(of_head);
+    backbone_->declare({declared_, Region::kTokens});
+    head_.declare({declared_, Region::kSamples});
+    set_layer_rates(declared_, num_layers(), rates);
     cut(layout);
-    for (std::size_t i = 0; i < declared_.size(); ++i) {
-      if (holds(declared_[i].spec.name, i < num_backbone)) store_.add(declared_[i].spec);
+    for (const Parameter& parameter : declared_) {
+      if (holds(parameter.spec)) store_.add(parameter.spec);
     }
     store_.allocate(layout.device, compute_type);
     note_layer_begins();
@@ -73,7 +72,7 @@ class SequenceModel final : public Model, public PipelineStage {
 
   std::int64_t num_layers() const { return backbone_->shape().num_layers; }
   void cut(const ModelLayout& layout);
-  bool holds(const std::string& name, bool of_backbone) const;
+  bool holds(const ParameterSpec& spec) const;
   void note_layer_begins();
   at::Tensor tell_completion(const at::Tensor& hidden, std::int64_t layer, const ForwardContext& context) const;
   /// What of its hidden states goes to the head. On a tensor axis rows of tokens are cut among the ranks, so there it
@@ -109,19 +108,17 @@ void SequenceModel::cut(const ModelLayout& layout) {
   LayoutMap(own_rules, layout.rules).cut(declared_, layout.tensor_rank, layout.tensor_ranks);
 }
 
-bool SequenceModel::holds(const std::string& name, bool of_backbone) const {
-  if (!of_backbone) return is_last();
-  const std::optional<std::int64_t> layer = layer_of(name);
-  return layer ? *layer >= range_.first && *layer < range_.end : is_first();
+bool SequenceModel::holds(const ParameterSpec& spec) const {
+  if (spec.is_of_head()) return is_last();
+  return spec.layer ? spec.is_in_layers(range_.first, range_.end) : is_first();
 }
 
 void SequenceModel::note_layer_begins() {
   layer_begins_.assign(static_cast<std::size_t>(num_layers()), store_.num_elements());
   for (const Parameter& parameter : store_) {
-    if (const std::optional<std::int64_t> layer = layer_of(parameter.spec.name)) {
-      std::int64_t& begin = layer_begins_[static_cast<std::size_t>(*layer)];
-      begin = std::min(begin, parameter.view.offset);
-    }
+    if (!parameter.spec.layer) continue;
+    std::int64_t& begin = layer_begins_[static_cast<std::size_t>(*parameter.spec.layer)];
+    begin = std::min(begin, parameter.view.offset);
   }
 }
 

@@ -5,7 +5,7 @@
 #include "models/networks/backbone.hpp"
 #include "models/networks/model.hpp"
 #include "models/parameters/layer_rates.hpp"
-#include "models/parameters/model_layout.hpp"
+#include "models/parameters/layout_map.hpp"
 
 namespace meshfold::models {
 

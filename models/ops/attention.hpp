@@ -1,21 +1,20 @@
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
-#include "models/ops/ops.hpp"
+#include "models/context/dropout.hpp"
+#include "models/context/forward_context.hpp"
+#include "models/context/packed_input.hpp"
 #include "models/ops/problems/attention.hpp"
 
-/// The kernel pair behind attention(): one task for each input and head, each single-threaded, so bits do not depend on
-/// the number of threads. A task holds the scores of its input and head, [length, length], and nothing else grows with
-/// length squared.
 namespace meshfold::models::ops {
 
-AttentionResult attention_forward(const at::Tensor& qkv, std::int64_t num_heads, const DropoutSite& site,
-                                  const PackedInput& input, const ForwardContext& context);
+/// Attention within each input, of all tokens or of first tokens alone, [Q, H D]: one block for all configurations.
+/// Never holds scores over the whole pack. Backward computes the probabilities again from the inputs and the saved
+/// log-sum-exp. A rank of a tensor axis gives its own heads, and says in `dropout` which of the model's they are.
+at::Tensor attention(const AttentionInputs& inputs, const AttentionConfig& config, const DropoutSite& dropout,
+                     const PackedInput& input, const ForwardContext& context);
 
-/// Gradient of qkv. The probabilities are computed again from qkv and the log-sum-exp, the dropout is drawn again.
-at::Tensor attention_backward(const at::Tensor& output_gradient, const at::Tensor& qkv, const at::Tensor& log_sum_exp,
-                              std::int64_t num_heads, const DropoutSite& site, const PackedInput& input,
-                              const ForwardContext& context);
+/// What computes the problem. Host memory has kernels for problems without mask and soft cap, whose heads have keys and
+/// values of their own. All others are computed by LibTorch operations, in host memory too: slower, and right.
+AttentionKernels kernels_for(const AttentionProblem& problem);
 
 }  // namespace meshfold::models::ops

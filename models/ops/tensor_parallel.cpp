@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "dist/process_group.hpp"
+#include "models/context/operand_types.hpp"
 #include "models/context/token_rows.hpp"
 #include "models/ops/autograd.hpp"
 #include "models/ops/kernels/activation.hpp"
@@ -32,6 +33,7 @@ at::Tensor reduce_scatter(const at::Tensor& partial, const TokenRows& rows, dist
 
 /// x W^T in fp32 whatever the type of the operands: it is a part of a sum.
 at::Tensor partial_product(const at::Tensor& x, const at::Tensor& weight) {
+  check_operands(weight.scalar_type(), "linear");
   return at::mm(x.to(at::kFloat), weight.to(at::kFloat).t());
 }
 
@@ -43,19 +45,20 @@ at::Tensor rows_for(const ParameterView& weight, const at::Tensor& x, const Pack
 
 /// This rank's rows of the sum of x W^T over the ranks, plus the bias. `input_backward` takes the gradient of all rows,
 /// gives the sink that of the weight, and returns that of `source`, from which x came.
-at::Tensor row_parallel_product(const at::Tensor& x, const at::Tensor& source, const ParameterView& weight,
-                                const ParameterView& bias, const PackedInput& input, const ForwardContext& context,
+at::Tensor row_parallel_product(const at::Tensor& x, const at::Tensor& source, const Linear& projection,
+                                const PackedInput& input, const ForwardContext& context,
                                 const std::function<at::Tensor(const at::Tensor&)>& input_backward) {
   const at::NoGradGuard no_graph;  // the block is the graph
-  const at::ScalarType type = weight.compute.scalar_type();
+  const at::ScalarType type = projection.weight.compute.scalar_type();
   const std::int64_t num_tokens = input.num_tokens();
   const TokenRows rows = token_rows(num_tokens, context);
   dist::ProcessGroup& group = *context.tensor;
-  const at::Tensor sum = reduce_scatter(partial_product(x, weight.compute), rows, group);
-  const at::Tensor y = (sum + bias.value).to(type);
+  const ParameterView& bias = projection.bias;
+  const at::Tensor sum = reduce_scatter(partial_product(x, projection.weight.compute), rows, group);
+  const at::Tensor y = (bias.defined() ? sum + bias.value : sum).to(type);
   if (context.mode != Mode::kTraining) return y;
   const auto backward = [=, &group, sink = context.gradients](const at::Tensor& dy) -> std::vector<at::Tensor> {
-    sink->add(bias, column_sums(dy));
+    if (bias.defined()) sink->add(bias, column_sums(dy));
     return {input_backward(all_gather(dy, type, rows, num_tokens, group))};
   };
   return attach_backward(y, {source}, "RowParallelLinearBackward", backward);
@@ -97,30 +100,32 @@ at::Tensor own_rows(const at::Tensor& x, const PackedInput& input, const Forward
   return attach_backward(y, {x}, "OwnRowsBackward", backward);
 }
 
-at::Tensor column_parallel_linear(const at::Tensor& x, const ParameterView& weight, const ParameterView& bias,
-                                  const PackedInput& input, const ForwardContext& context) {
-  return linear(rows_for(weight, x, input, context), weight, bias, Activation::kNone, context);
+at::Tensor column_parallel_linear(const at::Tensor& x, const Linear& projection, const PackedInput& input,
+                                  const ForwardContext& context) {
+  return linear(rows_for(projection.weight, x, input, context), projection, Activation::kNone, context);
 }
 
-Activated column_parallel_linear(const at::Tensor& x, const ParameterView& weight, const ParameterView& bias,
-                                 Activation activation, const PackedInput& input, const ForwardContext& context) {
-  return activated_linear(rows_for(weight, x, input, context), weight, bias, activation, context);
+Activated column_parallel_linear(const at::Tensor& x, const Linear& projection, Activation activation,
+                                 const PackedInput& input, const ForwardContext& context) {
+  return activated_linear(rows_for(projection.weight, x, input, context), projection, activation, context);
 }
 
-at::Tensor row_parallel_linear(const at::Tensor& x, const ParameterView& weight, const ParameterView& bias,
-                               const PackedInput& input, const ForwardContext& context) {
-  if (!weight.sharded) return linear(x, weight, bias, Activation::kNone, context);
+at::Tensor row_parallel_linear(const at::Tensor& x, const Linear& projection, const PackedInput& input,
+                               const ForwardContext& context) {
+  if (!projection.weight.sharded) return linear(x, projection, Activation::kNone, context);
+  const ParameterView& weight = projection.weight;
   const at::Tensor own_input = x.detach().to(weight.compute.scalar_type()).contiguous();
   const auto input_backward = [=, x_type = x.scalar_type(), sink = context.gradients](const at::Tensor& dy) {
     sink->add_product(weight, dy, own_input);
     return product_input_gradient(dy, weight.compute, x_type);
   };
-  return row_parallel_product(own_input, x, weight, bias, input, context, input_backward);
+  return row_parallel_product(own_input, x, projection, input, context, input_backward);
 }
 
-at::Tensor row_parallel_linear(const Activated& x, const ParameterView& weight, const ParameterView& bias,
-                               const PackedInput& input, const ForwardContext& context) {
-  if (!weight.sharded) return linear(x, weight, bias, context);
+at::Tensor row_parallel_linear(const Activated& x, const Linear& projection, const PackedInput& input,
+                               const ForwardContext& context) {
+  if (!projection.weight.sharded) return linear(x, projection, context);
+  const ParameterView& weight = projection.weight;
   at::Tensor z;
   if (x.before.defined()) z = x.before.detach();
   const auto input_backward = [=, activation = x.activation, sink = context.gradients](const at::Tensor& dy) {
@@ -128,7 +133,7 @@ at::Tensor row_parallel_linear(const Activated& x, const ParameterView& weight, 
     sink->add_product(weight, dy, own_input);
     return dz;
   };
-  return row_parallel_product(x.after, x.before, weight, bias, input, context, input_backward);
+  return row_parallel_product(x.after, x.before, projection, input, context, input_backward);
 }
 
 at::Tensor gather_table_rows(const ParameterView& table, const at::Tensor& indices, const ForwardContext& context) {

@@ -4,7 +4,8 @@
 
 #include <cstdint>
 
-#include "models/ops/ops.hpp"
+#include "models/context/packed_input.hpp"
+#include "models/ops/linear.hpp"
 
 /// What the ranks of the tensor axis exchange in forward and backward. Every rank calls these in the same order with
 /// the same number of tokens. Without a tensor axis they are the plain blocks. T tokens of which this rank has T_r rows
@@ -26,18 +27,18 @@ at::Tensor own_rows(const at::Tensor& x, const PackedInput& input, const Forward
 
 /// linear() of this rank's rows [T_r, in]. With a weight cut along dim 0 ("column parallel": W^T is cut along its
 /// columns) all rows come first, and the result is [T, piece of out]; with a whole one it is [T_r, out].
-at::Tensor column_parallel_linear(const at::Tensor& x, const ParameterView& weight, const ParameterView& bias,
-                                  const PackedInput& input, const ForwardContext& context);
+at::Tensor column_parallel_linear(const at::Tensor& x, const Linear& projection, const PackedInput& input,
+                                  const ForwardContext& context);
 /// The same of activated_linear().
-Activated column_parallel_linear(const at::Tensor& x, const ParameterView& weight, const ParameterView& bias,
-                                 Activation activation, const PackedInput& input, const ForwardContext& context);
+Activated column_parallel_linear(const at::Tensor& x, const Linear& projection, Activation activation,
+                                 const PackedInput& input, const ForwardContext& context);
 
 /// x W^T + b for this rank's rows, [T_r, out]. With a weight cut along dim 1, x is [T, piece of in], and the ranks'
 /// products are added in fp32; with a whole one x is [T_r, in].
-at::Tensor row_parallel_linear(const at::Tensor& x, const ParameterView& weight, const ParameterView& bias,
-                               const PackedInput& input, const ForwardContext& context);
-at::Tensor row_parallel_linear(const Activated& x, const ParameterView& weight, const ParameterView& bias,
-                               const PackedInput& input, const ForwardContext& context);
+at::Tensor row_parallel_linear(const at::Tensor& x, const Linear& projection, const PackedInput& input,
+                               const ForwardContext& context);
+at::Tensor row_parallel_linear(const Activated& x, const Linear& projection, const PackedInput& input,
+                               const ForwardContext& context);
 
 /// A rank's rows of a table that is cut along dim 0, for the tokens of [0, T): adds up what the ranks have and leaves
 /// this rank's rows, fp32 [T_r, W]. No graph; for the embedding block.

@@ -1,8 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
-#include <string_view>
 
 #include "models/parameters/parameter_store.hpp"
 
@@ -16,12 +14,7 @@ struct LayerRates {
   double decay = 1.0;
 };
 
-/// The number of the layer that a backbone's parameter belongs to, from its Hugging Face name
-/// ("bert.encoder.layer.3.output.dense.bias": 3); nothing for the embeddings and the head.
-std::optional<std::int64_t> layer_of(std::string_view name);
-
-/// Sets the learning-rate factors of a store whose first `num_backbone` parameters are those of a backbone of
-/// `num_layers` layers.
-void set_layer_rates(ParameterStore& store, std::size_t num_backbone, std::int64_t num_layers, const LayerRates& rates);
+/// Sets the learning-rate factors of a store that holds a backbone of `num_layers` layers, and perhaps its head.
+void set_layer_rates(ParameterStore& store, std::int64_t num_layers, const LayerRates& rates);
 
 }  // namespace meshfold::models

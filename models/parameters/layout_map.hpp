@@ -7,6 +7,10 @@
 
 #include "models/parameters/parameter_store.hpp"
 
+namespace meshfold::dist {
+class ProcessGroup;
+}
+
 namespace meshfold::models {
 
 /// What a rule does with one dim of a tensor.
@@ -66,5 +70,17 @@ class LayoutMap {
 /// Parameters that are whole on every rank of a tensor axis though they are large: at least 65,536 elements and a
 /// hundredth of the model. "name [512, 768]".
 std::vector<std::string> large_whole_parameters(const ParameterStore& store);
+
+/// Which part of a model this rank holds and computes.
+struct ModelLayout {
+  std::vector<LayoutRule> rules = {};  ///< empty: the architecture's own
+  int tensor_rank = 0, tensor_ranks = 1;
+  /// The ranks of the tensor axis; outlives the model. Null: there is one rank, or the model is only looked at.
+  dist::ProcessGroup* tensor = nullptr;
+  int pipeline_rank = 0, pipeline_ranks = 1;
+  std::vector<int> stage_layers = {};  ///< layers of each pipeline stage; empty: balanced by cost
+  /// Where its parameters are. kMeta: nowhere; they have shapes, places and views, but no memory and no values.
+  at::Device device = at::kCPU;
+};
 
 }  // namespace meshfold::models

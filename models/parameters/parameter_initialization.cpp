@@ -1,10 +1,12 @@
+#include "models/parameters/parameter_initialization.hpp"
+
 #include <ATen/core/Tensor.h>
 
 #include <cmath>
 #include <numbers>
+#include <string_view>
 
 #include "base/philox.hpp"
-#include "models/parameters/parameter_store.hpp"
 
 namespace meshfold::models {
 namespace {

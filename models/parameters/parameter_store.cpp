@@ -58,7 +58,8 @@ void ParameterStore::set_box(std::size_t index, Box box) {
 void ParameterStore::allocate(at::Device device, at::ScalarType compute_type) {
   if (flat_.defined()) throw std::logic_error("a parameter store is allocated once");
   if (compute_type != at::kFloat && compute_type != at::kBFloat16) {
-    throw std::invalid_argument("parameters compute in fp32 or bf16 only");
+    throw std::invalid_argument(std::string("parameters do not compute with operands of type ") +
+                                c10::toString(compute_type) + "; set precision.compute to fp32 or bf16");
   }
   compute_type_ = compute_type;
   for (Parameter& parameter : parameters_) {

@@ -10,57 +10,10 @@
 #include <string_view>
 #include <vector>
 
+#include "models/parameters/parameter_spec.hpp"
+#include "models/parameters/parameter_view.hpp"
+
 namespace meshfold::models {
-
-/// A rank's piece of a tensor in the tensor's own coordinates: start and extent per dim.
-struct Box {
-  std::vector<std::int64_t> start;
-  std::vector<std::int64_t> extent;
-  bool operator==(const Box&) const = default;
-};
-
-/// Whether AdamW decays a parameter: matrices and embeddings do, biases and norms do not.
-enum class Decay { kYes, kNo };
-/// Whether a low-precision copy is kept for matrix products.
-enum class ComputeCopy { kYes, kNo };
-
-/// Which rows a parameter meets on a tensor axis, where the rows of tokens are shared between matrix products.
-enum class Region {
-  kTokens,   ///< this rank's rows: the gradient of a parameter that is whole on every rank is a part of a sum over them
-  kSamples,  ///< pooled rows, the same on every rank, and so are gradients
-};
-
-/// How a tensor gets its values when no file gives them.
-enum class Initializer { kNormal, kZeros, kOnes };
-
-struct ParameterSpec {
-  std::string name;  ///< the Hugging Face name
-  std::vector<std::int64_t> global_shape;
-  Box box;  ///< this rank's piece; the whole tensor when empty
-  Decay decay = Decay::kYes;
-  ComputeCopy compute_copy = ComputeCopy::kNo;
-  Initializer initializer = Initializer::kNormal;
-  /// What a layout may not cut through, in elements per dim (the width of a head); empty: 1 everywhere.
-  std::vector<std::int64_t> units = {};
-  Region region = Region::kTokens;
-  double rate = 1.0;  ///< share of the learning rate; 0: frozen, no gradient reaches it
-
-  /// Whether this rank holds only a part of it.
-  bool sharded() const { return box.extent != global_shape; }
-  /// Whether, on a tensor axis of several ranks, each has a part of its gradient's sum ("partial over tensor").
-  bool gradient_is_partial() const { return region == Region::kTokens && !sharded(); }
-};
-
-/// A span of the store's flat storage seen as a tensor: one parameter, or neighbours fused along dim 0 (query, key and
-/// value as one matrix). What the ops take.
-struct ParameterView {
-  std::int64_t offset = 0;     ///< first element in the flat storage
-  at::Tensor value;            ///< fp32 master, local shape; a view, so optimizer updates are seen
-  at::Tensor compute;          ///< what matrix products read: the bf16 copy, or `value` in fp32 runs
-  bool sharded = false;        ///< this rank holds a part of it only
-  std::int64_t first_row = 0;  ///< of the box, along dim 0 (of the first of fused parameters)
-  std::int64_t num_rows = 0;   ///< of the whole tensor, along dim 0 (of the first of fused parameters)
-};
 
 struct Parameter {
   ParameterSpec spec;
@@ -128,11 +81,5 @@ class ParameterStore {
   at::Tensor flat_, compute_flat_;
   at::ScalarType compute_type_ = at::kFloat;
 };
-
-/// Draws values for a parameter as its initializer says: normal with `standard_deviation` by Philox (purpose
-/// kParameterInitialization, site 0, counter (FNV-1a 32 of the name, element/2 low, element/2 high, 0), Box-Muller in
-/// double; element counts row-major in the global shape), so that any rank fills any piece alike and a tensor's values
-/// do not depend on the others.
-void initialize_parameter(const Parameter& parameter, std::uint32_t seed, double standard_deviation);
 
 }  // namespace meshfold::models

@@ -2,12 +2,10 @@
 
 #include <ATen/ATen.h>
 
-#include <cmath>
-
 #include "base/philox.hpp"
 #include "models/context/dropout.hpp"
 
-namespace meshfold::models::ops {
+namespace meshfold::models::ops::reference {
 namespace {
 
 /// The draws of one row, one by one.
@@ -19,33 +17,15 @@ void draw_row(base::PhiloxKey key, std::uint32_t step, std::uint32_t philox_row,
   }
 }
 
-}  // namespace
-
-at::Tensor hidden_dropout_mask(std::int64_t width, const DropoutSite& dropout, const PackedInput& input,
-                               const DrawContext& draws) {
-  const auto key = base::make_philox_key(draws.seed, base::DrawPurpose::kHiddenDropout, draws.pass, dropout.site);
-  const auto threshold = base::make_dropout_threshold(dropout.probability);
-  const at::Tensor mask = at::empty({input.num_tokens(), width}, at::kFloat);
-  const auto* positions = input.positions.const_data_ptr<std::int64_t>();
-  for (std::int64_t s = 0; s < input.num_inputs(); ++s) {
-    for (std::int64_t t = input.cu_seqlens[s]; t < input.cu_seqlens[s + 1]; ++t) {
-      draw_row(key, draws.step, input.philox_rows[s], static_cast<std::uint32_t>(positions[t]), threshold, width,
-               mask.mutable_data_ptr<float>() + t * width);
-    }
-  }
-  return mask;
-}
-
-namespace reference {
-namespace {
-
 at::Tensor apply(const at::Tensor& x, const at::Tensor& mask) {
   return mask.defined() ? x * mask.to(x.scalar_type()) : x;
 }
 
+at::Tensor plus(const at::Tensor& x, const at::Tensor& bias) { return bias.defined() ? x + bias : x; }
+
 at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& gamma, const at::Tensor& beta, double epsilon) {
   const at::Tensor centred = x - x.mean(-1, true);
-  return centred / (centred.square().mean(-1, true) + epsilon).sqrt() * gamma + beta;
+  return plus(centred / (centred.square().mean(-1, true) + epsilon).sqrt() * gamma, beta);
 }
 
 }  // namespace
@@ -67,7 +47,7 @@ at::Tensor activate(const at::Tensor& z, Activation activation) {
 }
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, Activation activation) {
-  return activate(at::matmul(x, weight.t()) + bias, activation);
+  return activate(plus(at::matmul(x, weight.t()), bias), activation);
 }
 
 at::Tensor add_norm(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& gamma, const at::Tensor& beta,
@@ -83,28 +63,27 @@ at::Tensor embed(const PackedInput& input, const at::Tensor& words, const at::Te
   return apply(layer_norm(sum, gamma, beta, epsilon), mask);
 }
 
-at::Tensor attention(const at::Tensor& qkv, std::int64_t num_heads, const std::vector<at::Tensor>& masks,
-                     const PackedInput& input) {
-  const std::int64_t head_width = qkv.size(1) / 3 / num_heads;
-  std::vector<at::Tensor> outputs;
-  for (std::int64_t s = 0; s < input.num_inputs(); ++s) {
-    const std::int64_t first = input.cu_seqlens[s], length = input.cu_seqlens[s + 1] - first;
-    const at::Tensor qkv_3HLD =
-        qkv.narrow(0, first, length).view({length, 3, num_heads, head_width}).permute({1, 2, 0, 3});
-    const at::Tensor scores_HQK =
-        at::matmul(qkv_3HLD[0], qkv_3HLD[1].transpose(1, 2)) / std::sqrt(static_cast<double>(head_width));
-    const at::Tensor weights_HQK = apply(at::softmax(scores_HQK, -1), masks.empty() ? at::Tensor() : masks[s]);
-    outputs.push_back(at::matmul(weights_HQK, qkv_3HLD[2]).transpose(0, 1).reshape({length, num_heads * head_width}));
-  }
-  return outputs.empty() ? qkv.narrow(1, 0, num_heads * head_width) : at::cat(outputs);
-}
-
 at::Tensor pool_mean(const at::Tensor& hidden, const PackedInput& input) {
   std::vector<at::Tensor> rows;
   for (std::int64_t s = 0; s < input.num_inputs(); ++s) {
     rows.push_back(hidden.narrow(0, input.cu_seqlens[s], input.cu_seqlens[s + 1] - input.cu_seqlens[s]).mean(0));
   }
   return rows.empty() ? hidden : at::stack(rows);
+}
+
+at::Tensor hidden_dropout_mask(std::int64_t width, const DropoutSite& dropout, const PackedInput& input,
+                               const DrawContext& draws) {
+  const auto key = base::make_philox_key(draws.seed, base::DrawPurpose::kHiddenDropout, draws.pass, dropout.site);
+  const auto threshold = base::make_dropout_threshold(dropout.probability);
+  const at::Tensor mask = at::empty({input.num_tokens(), width}, at::kFloat);
+  const auto* positions = input.positions.const_data_ptr<std::int64_t>();
+  for (std::int64_t s = 0; s < input.num_inputs(); ++s) {
+    for (std::int64_t t = input.cu_seqlens[s]; t < input.cu_seqlens[s + 1]; ++t) {
+      draw_row(key, draws.step, input.philox_rows[s], static_cast<std::uint32_t>(positions[t]), threshold, width,
+               mask.mutable_data_ptr<float>() + t * width);
+    }
+  }
+  return mask;
 }
 
 std::vector<at::Tensor> attention_dropout_masks(std::int64_t num_heads, const DropoutSite& dropout,
@@ -148,5 +127,4 @@ at::Tensor slot_dropout_mask(std::int64_t width, const SlotRows& rows, const Dro
   return mask;
 }
 
-}  // namespace reference
-}  // namespace meshfold::models::ops
+}  // namespace meshfold::models::ops::reference

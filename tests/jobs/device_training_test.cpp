@@ -135,7 +135,7 @@ TEST_P(DeviceTraining, HasTheHostsLossesWithEveryPoolerAndRecomputedLayers) {
     SCOPED_TRACE(static_cast<int>(pooling));
     tests::ToyVariant variant;
     variant.head.pooling = pooling;
-    variant.head.first_layer = 1;
+    variant.head.first_state = 1;
     variant.head.num_layers = 2;
     variant.head.dropout_samples = 3;
     variant.recompute = models::Recompute::kLayers;

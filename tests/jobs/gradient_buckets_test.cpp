@@ -103,7 +103,7 @@ TEST(GradientBuckets, MayLeaveAfterEachLayerOfTheLastPackSinceNothingIsAddedLate
   const dist::Mesh mesh;
   ToyVariant weighted, recomputed, frozen;
   weighted.head.pooling = models::Pooling::kWeightedLayers;
-  weighted.head.first_layer = 0;
+  weighted.head.first_state = 0;
   weighted.head.layer_pooling = models::Pooling::kMean;
   recomputed.recompute = models::Recompute::kLayers;
   frozen.rates = {true, 1, 0.9};

@@ -151,7 +151,7 @@ TEST_P(MeshInvariance, HoldsForPoolersOfSeveralLayersFrozenLayersAndRecomputatio
   settings.training.max_steps = 4;
   models::HeadConfig weighted, concatenated;
   weighted.pooling = models::Pooling::kWeightedLayers;
-  weighted.first_layer = 0;
+  weighted.first_state = 0;
   weighted.layer_pooling = models::Pooling::kMean;
   weighted.dropout_samples = 2;
   concatenated.pooling = models::Pooling::kConcatCls;

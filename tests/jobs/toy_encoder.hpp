@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "models/networks/bert.hpp"
 #include "models/networks/deberta.hpp"
 #include "models/networks/sequence_model.hpp"
+#include "models/parameters/parameter_initialization.hpp"
 #include "tests/jobs/toy_problem.hpp"
 
 namespace meshfold::tests {
@@ -37,7 +39,12 @@ inline std::unique_ptr<models::Backbone> make_toy_backbone(ToyKind kind) {
   config.relative_attention = true;
   config.norm_relative_embeddings = true;
   config.share_position_projections = true;
-  config.attention = {kHeads, {4, 12}, true, true, 3};
+  config.attention = {.num_heads = kHeads,
+                      .head_width = kHiddenSize / kHeads,
+                      .scale = 1 / std::sqrt(3.0 * (kHiddenSize / kHeads)),
+                      .buckets = {.num_buckets = 4, .max_distance = 12},
+                      .content_to_position = true,
+                      .position_to_content = true};
   return models::make_deberta_backbone(config, {.hidden = 0.2, .attention = 0.2});
 }
 

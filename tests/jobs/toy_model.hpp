@@ -11,6 +11,7 @@
 
 #include "base/philox.hpp"
 #include "models/networks/model.hpp"
+#include "models/parameters/parameter_initialization.hpp"
 
 namespace meshfold::tests {
 

@@ -20,7 +20,9 @@ std::int64_t peak_bytes_a_token(std::int64_t length, at::ScalarType type) {
                    dy = at::randn({length, kWidth}).to(type);
   Gradients gradients;
   const std::int64_t bytes = peak_growth([&] {
-    attention(qkv, kHeads, {0.1, 0}, input, {Mode::kTraining, kDraws, &gradients}).backward(dy);
+    attention({.query_key_value = {qkv}}, {.num_heads = kHeads, .head_width = kHeadWidth}, {0.1, 0}, input,
+              {Mode::kTraining, kDraws, &gradients})
+        .backward(dy);
   });
   return bytes < 0 ? -1 : bytes / length;
 }

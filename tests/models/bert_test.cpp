@@ -28,7 +28,8 @@ class BertAgainstTransformers : public testing::TestWithParam<Case> {
   }
 
   std::unique_ptr<Model> model(at::ScalarType type) const {
-    auto result = make_bert(config_, six_targets(GetParam().pooling), {.hidden = 0.0, .attention = 0.0}, type);
+    auto result = make_sequence_model(make_bert_backbone(config_, {.hidden = 0.0, .attention = 0.0}),
+                                      six_targets(GetParam().pooling), type);
     for (const Parameter& parameter : result->parameters()) {
       at::Tensor(parameter.view.value).copy_(weights_->tensor(parameter.spec.name));
     }
@@ -72,7 +73,8 @@ std::unique_ptr<Model> dropout_model() {
   config.intermediate_size = 70;
   config.max_positions = 20;
   config.num_segments = 2;
-  auto model = make_bert(config, six_targets(Pooling::kCls), {.hidden = 0.2, .attention = 0.2}, at::kFloat);
+  auto model = make_sequence_model(make_bert_backbone(config, {.hidden = 0.2, .attention = 0.2}),
+                                   six_targets(Pooling::kCls), at::kFloat);
   at::manual_seed(3);
   at::Tensor(model->parameters().flat()).copy_(at::randn({model->parameters().num_elements()}) * 0.3);
   return model;

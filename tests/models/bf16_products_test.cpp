@@ -13,7 +13,6 @@
 
 #include "base/instruction_set.hpp"
 #include "models/ops/kernels/activation.hpp"
-#include "models/ops/kernels/amx_products.hpp"
 #include "models/ops/kernels/vector_math.hpp"
 #include "models/reference/reference.hpp"
 #include "tests/models/emulated_products.hpp"
@@ -204,6 +203,19 @@ TEST_P(Bf16Products, OfLayersAddBiasAndActivateBeforeTheyRound) {
       }
       EXPECT_TRUE(at::equal(y, y_alone));
     }
+  }
+}
+
+TEST_P(Bf16Products, OfLayersWithoutBiasAreThoseWithABiasOfZero) {
+  for (const Shape& shape : shapes()) {
+    SCOPED_TRACE(testing::Message() << shape.rows << " rows, " << shape.in << " to " << shape.out);
+    const at::Tensor x = random({shape.rows, shape.in}), weight = random({shape.out, shape.in});
+    const at::Tensor without = at::full({shape.rows, shape.out}, NAN, at::kBFloat16), zero = without.clone();
+
+    GetParam().linear_forward(x, weight, /*bias=*/{}, Activation::kGelu, {}, without);
+    GetParam().linear_forward(x, weight, at::zeros({shape.out}), Activation::kGelu, {}, zero);
+
+    EXPECT_TRUE(at::equal(without, zero));
   }
 }
 

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <map>
 #include <memory>
 #include <string>
@@ -10,7 +11,9 @@
 
 #include "base/instruction_set.hpp"
 #include "models/context/back_end.hpp"
-#include "models/ops/ops.hpp"
+#include "models/ops/attention.hpp"
+#include "models/parameters/parameter_declaration.hpp"
+#include "models/reference/attention_reference.hpp"
 #include "models/reference/reference.hpp"
 
 /// What tests of blocks share: each block against its twin in plain operations, in fp64.
@@ -69,6 +72,24 @@ inline PackedInput pack_of(const std::vector<std::int64_t>& lengths) {
   return input;
 }
 
+/// Which terms with positions the scores of DeBERTa's attention have.
+enum class PositionTerms { kNone, kContentToPosition, kPositionToContent, kBoth };
+
+inline AttentionConfig disentangled(std::int64_t num_heads, std::int64_t head_width, const RelativeBuckets& buckets,
+                                    PositionTerms terms) {
+  AttentionConfig config{.num_heads = num_heads, .head_width = head_width, .buckets = buckets};
+  config.content_to_position = terms == PositionTerms::kContentToPosition || terms == PositionTerms::kBoth;
+  config.position_to_content = terms == PositionTerms::kPositionToContent || terms == PositionTerms::kBoth;
+  const int num_terms = 1 + config.content_to_position + config.position_to_content;
+  config.scale = 1.0 / std::sqrt(static_cast<double>(head_width * num_terms));
+  return config;
+}
+
+/// Columns of the positions that a problem with H heads of D columns takes.
+inline std::int64_t position_width(const AttentionConfig& config) {
+  return (config.content_to_position + config.position_to_content) * config.num_heads * config.head_width;
+}
+
 class BlockTest : public testing::TestWithParam<Setting> {
  protected:
   void SetUp() override {
@@ -95,11 +116,38 @@ class BlockTest : public testing::TestWithParam<Setting> {
     return view;
   }
 
+  Linear make_linear(std::int64_t out, std::int64_t in, Bias bias = Bias::kYes) {
+    return {parameter(at::randn({out, in}) * 0.3), bias == Bias::kYes ? parameter(at::randn({out})) : ParameterView()};
+  }
+  Norm make_norm(std::int64_t width, Bias bias = Bias::kYes) {
+    return {parameter(at::randn({width})), bias == Bias::kYes ? parameter(at::randn({width})) : ParameterView(),
+            kEpsilon};
+  }
+  /// The parameters of a linear or a norm as leaves for its twin.
+  struct Twin {
+    at::Tensor weight, bias;  ///< bias is undefined where there is none
+  };
+  template <typename Value>
+  static Twin twin_of(const Value& value) {
+    return {leaf(value.weight.value), value.bias.defined() ? leaf(value.bias.value) : at::Tensor()};
+  }
+  template <typename Value>
+  void expect_gradients(const Value& value, const Twin& twin, const char* what) const {
+    SCOPED_TRACE(what);
+    expect_close(gradients_.of(value.weight), twin.weight.grad(), "weight gradient");
+    if (value.bias.defined()) expect_close(gradients_.of(value.bias), twin.bias.grad(), "bias gradient");
+  }
+
   static at::Tensor leaf(const at::Tensor& values) { return values.detach().to(at::kDouble).set_requires_grad(true); }
   static at::Tensor input_leaf(const at::Tensor& values) { return values.detach().clone().set_requires_grad(true); }
 
+  std::vector<at::Tensor> attention_masks(std::int64_t num_heads) const {
+    if (GetParam().dropout == 0.0) return {};
+    return reference::attention_dropout_masks(num_heads, site(), input_, kDraws);
+  }
+
   at::Tensor hidden_mask(std::int64_t width) const {
-    return GetParam().dropout > 0.0 ? hidden_dropout_mask(width, site(), input_, kDraws) : at::Tensor();
+    return GetParam().dropout > 0.0 ? reference::hidden_dropout_mask(width, site(), input_, kDraws) : at::Tensor();
   }
 
   void expect_close(const at::Tensor& actual, const at::Tensor& expected, const char* what) const {
@@ -125,6 +173,8 @@ class BlockTest : public testing::TestWithParam<Setting> {
   std::int64_t next_offset_ = 0;
   double bf16_bound_ = 1.5e-2;
 };
+
+inline constexpr Bias kWithAndWithoutBias[] = {Bias::kYes, Bias::kNo};
 
 /// fp32 and bf16, with and without dropout, on every path of the kernels and in LibTorch operations alone.
 inline auto settings() {

@@ -2,6 +2,7 @@
 #include "models/directory/export_model.hpp"
 #include "models/directory/load_model.hpp"
 
+#include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -154,7 +155,7 @@ TEST(Deberta, RunsForwardAndBackwardOnAnEmptyPack) { expect_empty_pack_runs(*sma
 TEST(Deberta, ReadsConfigsAsTransformersDoes) {
   const DebertaConfig v3 = read_deberta_config(config_json());
   EXPECT_TRUE(v3.attention.content_to_position && v3.attention.position_to_content);
-  EXPECT_EQ(v3.attention.num_terms, 3);
+  EXPECT_EQ(v3.attention.scale, 1 / std::sqrt(3.0 * v3.hidden_size / v3.attention.num_heads));
   EXPECT_EQ(v3.attention.buckets.max_distance, 32);  // max_position_embeddings
 
   const DebertaConfig bare = read_deberta_config(config_json({{"relative_attention", nullptr},
@@ -166,7 +167,7 @@ TEST(Deberta, ReadsConfigsAsTransformersDoes) {
                                                               {"cls_dropout", 0.25}}));
   EXPECT_FALSE(bare.relative_attention || bare.share_position_projections || bare.norm_relative_embeddings);
   EXPECT_FALSE(bare.attention.has_positions());
-  EXPECT_EQ(bare.attention.num_terms, 2);
+  EXPECT_EQ(bare.attention.scale, 1 / std::sqrt(2.0 * bare.hidden_size / bare.attention.num_heads));
   EXPECT_TRUE(bare.position_biased_input);
   EXPECT_EQ(bare.classifier_dropout, 0.25);
   EXPECT_EQ(bare.layer_norm_epsilon, 1e-7);

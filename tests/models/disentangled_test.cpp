@@ -3,8 +3,8 @@
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
-#include "models/ops/relative_embeddings.hpp"
-#include "models/reference/disentangled_reference.hpp"
+#include "models/ops/embed.hpp"
+#include "models/ops/norm.hpp"
 #include "tests/models/block_test.hpp"
 #include "tests/models/peak_memory.hpp"
 
@@ -17,24 +17,21 @@ constexpr RelativeBuckets kEveryDistance{.num_buckets = 0, .max_distance = 24};
 class Disentangled : public BlockTest {
  protected:
   /// Outputs and both gradients against the twin's, on a pack with inputs shorter and longer than a block of queries.
-  void check(const DisentangledConfig& config, std::int64_t head_width) {
-    const std::int64_t width = config.num_heads * head_width;
+  void check(const AttentionConfig& config) {
+    const std::int64_t width = config.num_heads * config.head_width;
     input_ = pack_of({1, 7, 8, 64, 25, 150, 3, 65});
     const at::Tensor qkv = input_leaf(random({tokens(), 3 * width})), qkv_twin = leaf(qkv);
     at::Tensor positions, positions_twin;
     if (config.has_positions()) {
-      const std::int64_t sides = config.content_to_position && config.position_to_content ? 2 : 1;
-      positions = input_leaf(random({RelativeSlots(config.buckets, 150).count(), sides * width}));
+      positions = input_leaf(random({RelativeSlots(config.buckets, 150).count(), position_width(config)}));
       positions_twin = leaf(positions);
     }
-    const auto masks = GetParam().dropout > 0.0
-                           ? reference::attention_dropout_masks(config.num_heads, site(), input_, kDraws)
-                           : std::vector<at::Tensor>();
 
-    const at::Tensor y = disentangled_attention(qkv, positions, config, site(), input_, training());
+    const at::Tensor y =
+        attention({.query_key_value = {qkv}, .positions = positions}, config, site(), input_, training());
 
     EXPECT_EQ(y.scalar_type(), GetParam().type);
-    compare(y, reference::disentangled_attention(qkv_twin, positions_twin, config, masks, input_));
+    compare(y, reference::attention(qkv_twin, positions_twin, config, attention_masks(config.num_heads), input_));
     const char* const names[] = {"query gradient", "key gradient", "value gradient"};
     for (int i = 0; i < 3; ++i)
       expect_close(qkv.grad().narrow(1, i * width, width), qkv_twin.grad().narrow(1, i * width, width), names[i]);
@@ -48,51 +45,48 @@ TEST_P(Disentangled, EqualsItsTwinForHeadsOfEveryWidth) {
   };
   for (const Heads heads : {Heads{3, 16}, Heads{1, 64}, Heads{5, 3}}) {
     SCOPED_TRACE(heads.width);
-    check({heads.count, kLogarithmic, true, true, 3}, heads.width);
+    check(disentangled(heads.count, heads.width, kLogarithmic, PositionTerms::kBoth));
   }
 }
 
 TEST_P(Disentangled, EqualsItsTwinWithEitherTermAndWithNone) {
-  check({2, kLogarithmic, true, false, 2}, 8);
-  check({2, kLogarithmic, false, true, 2}, 8);
-  check({2, kLogarithmic, false, false, 1}, 8);
+  check(disentangled(2, 8, kLogarithmic, PositionTerms::kContentToPosition));
+  check(disentangled(2, 8, kLogarithmic, PositionTerms::kPositionToContent));
+  check(disentangled(2, 8, kLogarithmic, PositionTerms::kNone));
 }
 
 TEST_P(Disentangled, EqualsItsTwinWithoutBucketsBeyondTheLargestDistance) {
-  check({2, kEveryDistance, true, true, 3}, 8);
+  check(disentangled(2, 8, kEveryDistance, PositionTerms::kBoth));
 }
 
 TEST_P(Disentangled, EqualsItsTwinWhereBucketsLeaveSlotsOut) {
   const RelativeBuckets with_gaps{.num_buckets = 16, .max_distance = 10};
   ASSERT_FALSE(RelativeSlots(with_gaps, 150).rises_one_by_one());
-  check({2, with_gaps, true, true, 3}, 8);
+  check(disentangled(2, 8, with_gaps, PositionTerms::kBoth));
 }
 
 TEST_P(Disentangled, RelativeEmbeddingsEqualTheirTwinWithAndWithoutNorm) {
   constexpr std::int64_t kWidth = 28;
   const SlotRows rows{5, 20};
-  for (const bool norm : {true, false}) {
-    SCOPED_TRACE(norm);
+  for (const bool normalised : {true, false}) {
+    SCOPED_TRACE(normalised);
     const ParameterView table = parameter(at::randn({32, kWidth}));
-    const ParameterView gamma = norm ? parameter(at::randn({kWidth})) : ParameterView();
-    const ParameterView beta = norm ? parameter(at::randn({kWidth})) : ParameterView();
+    const Norm after = make_norm(kWidth);
+    const Twin twin = twin_of(after);
     const at::Tensor table_twin = leaf(table.value), chosen = table_twin.narrow(0, rows.first, rows.count);
-    at::Tensor gamma_twin, beta_twin, expected = chosen;
-    if (norm) {
-      gamma_twin = leaf(gamma.value);
-      beta_twin = leaf(beta.value);
-      expected = reference::add_norm(at::zeros_like(chosen), chosen, gamma_twin, beta_twin, kEpsilon, {});
+    at::Tensor expected = chosen;
+    if (normalised) {
+      expected = reference::add_norm(at::zeros_like(chosen), chosen, twin.weight, twin.bias, kEpsilon, {});
     }
     if (GetParam().dropout > 0.0) expected = expected * reference::slot_dropout_mask(kWidth, rows, site(), kDraws);
 
-    const at::Tensor y =
-        dropout_slots(relative_embeddings(table, rows, gamma, beta, kEpsilon, training()), rows, site(), training());
+    at::Tensor y = relative_embeddings(table, rows, training());
+    if (normalised) y = norm(y, after, /*dropout=*/{}, input_, training());
+    y = dropout_slots(y, rows, site(), training());
 
     compare(y, expected);
     expect_close(gradients_.of(table), table_twin.grad(), "table gradient");
-    if (!norm) continue;
-    expect_close(gradients_.of(gamma), gamma_twin.grad(), "gamma gradient");
-    expect_close(gradients_.of(beta), beta_twin.grad(), "beta gradient");
+    if (normalised) expect_gradients(after, twin, "norm");
   }
 }
 
@@ -105,12 +99,12 @@ struct Results {
 /// fp32, dropout on, 5 heads of 8.
 Results attend(const PackedInput& input, const at::Tensor& qkv_values, const at::Tensor& position_values,
                const at::Tensor& dy) {
-  const DisentangledConfig config{5, kLogarithmic, true, true, 3};
+  const AttentionConfig config = disentangled(5, 8, kLogarithmic, PositionTerms::kBoth);
   Gradients gradients;
   const at::Tensor qkv = qkv_values.clone().set_requires_grad(true);
   const at::Tensor positions = position_values.clone().set_requires_grad(true);
-  const at::Tensor y =
-      disentangled_attention(qkv, positions, config, {0.1, 2}, input, {Mode::kTraining, kDraws, &gradients});
+  const at::Tensor y = attention({.query_key_value = {qkv}, .positions = positions}, config, {0.1, 2}, input,
+                                 {Mode::kTraining, kDraws, &gradients});
   y.backward(dy);
   return {y.detach(), qkv.grad(), positions.grad()};
 }
@@ -178,7 +172,7 @@ TEST(DisentangledKernels, GiveAnInputTheSameResultsAloneAndInAPack) {
 }
 
 TEST(DisentangledKernels, NeedMemoryInProportionToTheLength) {
-  const DisentangledConfig config{2, {.num_buckets = 64, .max_distance = 512}, true, true, 3};
+  const AttentionConfig config = disentangled(2, 16, {.num_buckets = 64, .max_distance = 512}, PositionTerms::kBoth);
   Gradients gradients;
   const auto growth = [&](std::int64_t length) {
     const PackedInput input = pack_of({length});
@@ -186,7 +180,8 @@ TEST(DisentangledKernels, NeedMemoryInProportionToTheLength) {
     const std::int64_t slots = RelativeSlots(config.buckets, length).count();
     const at::Tensor positions = at::randn({slots, 64}).set_requires_grad(true), dy = at::randn({length, 32});
     return peak_growth([&] {
-      disentangled_attention(qkv, positions, config, {0.1, 0}, input, {Mode::kTraining, kDraws, &gradients})
+      attention({.query_key_value = {qkv}, .positions = positions}, config, {0.1, 0}, input,
+                {Mode::kTraining, kDraws, &gradients})
           .backward(dy);
     });
   };
@@ -238,12 +233,17 @@ TEST(DisentangledKernels, RunOnAnEmptyPack) {
 
 TEST(DisentangledKernels, RefuseWhatTheyCannotCompute) {
   const PackedInput input = pack_of({3, 2});
-  const DisentangledConfig config{2, kLogarithmic, true, true, 3};
+  const AttentionConfig config = disentangled(2, 4, kLogarithmic, PositionTerms::kBoth);
+  const auto attend_to = [&](const at::Tensor& qkv, const at::Tensor& positions) {
+    attention({.query_key_value = {qkv}, .positions = positions}, config, {}, input, {});
+  };
   const at::Tensor qkv = at::zeros({5, 24});
-  EXPECT_THROW(disentangled_attention(qkv, at::zeros({4, 16}), config, {}, input, {}), std::invalid_argument);
-  EXPECT_THROW(disentangled_attention(qkv, at::zeros({5, 8}), config, {}, input, {}), std::invalid_argument);
-  EXPECT_THROW(disentangled_attention(qkv, {}, config, {}, input, {}), std::invalid_argument);
-  EXPECT_THROW(disentangled_attention(at::zeros({5, 21}), {}, {2, kLogarithmic}, {}, input, {}), std::invalid_argument);
+  EXPECT_NO_THROW(attend_to(qkv, at::zeros({5, 16})));
+  EXPECT_THROW(attend_to(qkv, at::zeros({4, 16})), std::invalid_argument);
+  EXPECT_THROW(attend_to(qkv, at::zeros({5, 8})), std::invalid_argument);
+  EXPECT_THROW(attend_to(qkv, at::zeros({5, 16}, at::kBFloat16)), std::invalid_argument);
+  EXPECT_THROW(attend_to(qkv, {}), std::invalid_argument);
+  EXPECT_THROW(attend_to(at::zeros({5, 21}), at::zeros({5, 16})), std::invalid_argument);
   EXPECT_THROW(RelativeSlots({.num_buckets = 1, .max_distance = 40}, 3), std::invalid_argument);
   EXPECT_THROW(RelativeSlots({.num_buckets = 16, .max_distance = 9}, 3), std::invalid_argument);
 }

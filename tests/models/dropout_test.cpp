@@ -143,7 +143,7 @@ TEST(DropoutInLibTorch, CountsRowsAsTheKernelsDo) {
   const auto head = RowDropout::over_inputs(kSite, input, training).multipliers(13, at::kCPU);
   const auto slots = RowDropout::over_slots(kSite, 5, 9, training).multipliers(13, at::kCPU);
 
-  EXPECT_TRUE(at::equal(hidden, hidden_dropout_mask(13, kSite, input, kDraws)));
+  EXPECT_TRUE(at::equal(hidden, reference::hidden_dropout_mask(13, kSite, input, kDraws)));
   EXPECT_TRUE(at::equal(head, reference::head_dropout_mask(13, kSite, input, kDraws)));
   EXPECT_TRUE(at::equal(slots, reference::slot_dropout_mask(13, {5, 9}, kSite, kDraws)));
 }
@@ -153,7 +153,7 @@ TEST(Dropout, CountsHiddenDrawsByInputRowPositionAndColumn) {
   constexpr std::int64_t kWidth = 13;
 
   const auto dropout = RowDropout::over_tokens(kSite, input, {Mode::kTraining, kDraws, nullptr});
-  const at::Tensor scalar = hidden_dropout_mask(kWidth, kSite, input, kDraws);
+  const at::Tensor scalar = reference::hidden_dropout_mask(kWidth, kSite, input, kDraws);
 
   for (std::int64_t s = 0; s < input.num_inputs(); ++s) {
     for (std::int64_t t = input.cu_seqlens[s]; t < input.cu_seqlens[s + 1]; ++t) {
@@ -215,16 +215,16 @@ TEST(Dropout, CountsHeadDrawsByInputRowAtPositionZero) {
 }
 
 TEST(Dropout, DrawsAnInputAlikeInEveryPacking) {
-  const at::Tensor together = hidden_dropout_mask(64, kSite, three_inputs(), kDraws);
-  const at::Tensor alone = hidden_dropout_mask(64, kSite, pack_of({11}, {70000}), kDraws);
+  const at::Tensor together = reference::hidden_dropout_mask(64, kSite, three_inputs(), kDraws);
+  const at::Tensor alone = reference::hidden_dropout_mask(64, kSite, pack_of({11}, {70000}), kDraws);
 
   EXPECT_TRUE(at::equal(together.narrow(0, 6, 11), alone));
 }
 
 TEST(Dropout, ChangesWithSeedStepPassAndSite) {
-  const at::Tensor mask = hidden_dropout_mask(64, kSite, three_inputs(), kDraws);
+  const at::Tensor mask = reference::hidden_dropout_mask(64, kSite, three_inputs(), kDraws);
   const auto differs = [&](const DropoutSite& site, const DrawContext& draws) {
-    return !at::equal(mask, hidden_dropout_mask(64, site, three_inputs(), draws));
+    return !at::equal(mask, reference::hidden_dropout_mask(64, site, three_inputs(), draws));
   };
 
   EXPECT_FALSE(differs(kSite, kDraws));
@@ -235,7 +235,7 @@ TEST(Dropout, ChangesWithSeedStepPassAndSite) {
 }
 
 TEST(Dropout, DropsTheAskedShareAndKeepsTheMean) {
-  const at::Tensor mask = hidden_dropout_mask(2048, kSite, pack_of({200}, {8}), kDraws);
+  const at::Tensor mask = reference::hidden_dropout_mask(2048, kSite, pack_of({200}, {8}), kDraws);
 
   const double dropped = (mask == 0).to(at::kDouble).mean().item<double>();
 

@@ -11,6 +11,7 @@
 #include "models/directory/load_model.hpp"
 #include "models/error.hpp"
 #include "models/networks/model.hpp"
+#include "models/parameters/parameter_initialization.hpp"
 #include "tests/models/transformers_reference.hpp"
 
 namespace meshfold::models {

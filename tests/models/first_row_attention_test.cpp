@@ -1,9 +1,6 @@
 // Attention of first tokens alone against the rows of the whole attention's twin in plain operations, in fp64.
-#include "models/ops/first_row_attention.hpp"
-
 #include <ATen/Parallel.h>
 
-#include "models/reference/disentangled_reference.hpp"
 #include "tests/models/block_test.hpp"
 
 namespace meshfold::models::ops {
@@ -16,11 +13,17 @@ at::Tensor starts_of(const PackedInput& input) {
   return at::tensor(starts, at::kLong);
 }
 
+AttentionConfig of_first_tokens(AttentionConfig config) {
+  config.queries = Rows::kFirst;
+  return config;
+}
+
 class FirstRowAttention : public BlockTest {
  protected:
   /// Outputs and gradients against the twin's, whose other rows get no gradient.
-  void check(const DisentangledConfig& config, std::int64_t head_width) {
-    const std::int64_t width = config.num_heads * head_width;
+  void check(const AttentionConfig& whole) {
+    const AttentionConfig config = of_first_tokens(whole);
+    const std::int64_t width = config.num_heads * config.head_width;
     input_ = pack_of({1, 7, 8, 64, 25, 150, 3, 1, 65});
     const at::Tensor starts = starts_of(input_), qkv = random({tokens(), 3 * width}), qkv_twin = leaf(qkv);
     const at::Tensor query = input_leaf(qkv.narrow(1, 0, width).index_select(0, starts)),
@@ -28,21 +31,17 @@ class FirstRowAttention : public BlockTest {
     at::Tensor positions, positions_twin;
     const std::int64_t touched = config.has_positions() ? first_row_slots(config.buckets, 150) : 0;
     if (config.has_positions()) {
-      const std::int64_t sides = config.content_to_position && config.position_to_content ? 2 : 1;
-      const at::Tensor all = random({RelativeSlots(config.buckets, 150).count(), sides * width});
+      const at::Tensor all = random({RelativeSlots(config.buckets, 150).count(), position_width(config)});
       positions = input_leaf(all.narrow(0, 0, touched));
       positions_twin = leaf(all);
     }
-    const auto masks = GetParam().dropout > 0.0
-                           ? reference::attention_dropout_masks(config.num_heads, site(), input_, kDraws)
-                           : std::vector<at::Tensor>();
 
-    const at::Tensor y = first_row_attention(query, key_value, positions, config, site(), input_, training());
+    const at::Tensor y =
+        attention({.query_key_value = {query, key_value}, .positions = positions}, config, site(), input_, training());
 
     EXPECT_EQ(y.scalar_type(), GetParam().type);
-    const at::Tensor all = config.has_positions()
-                               ? reference::disentangled_attention(qkv_twin, positions_twin, config, masks, input_)
-                               : reference::attention(qkv_twin, config.num_heads, masks, input_);
+    const at::Tensor all =
+        reference::attention(qkv_twin, positions_twin, whole, attention_masks(config.num_heads), input_);
     compare(y, all.index_select(0, starts));
     const at::Tensor of_query = qkv_twin.grad().narrow(1, 0, width);
     expect_close(query.grad(), of_query.index_select(0, starts), "query gradient");
@@ -58,21 +57,21 @@ class FirstRowAttention : public BlockTest {
 };
 
 TEST_P(FirstRowAttention, EqualsRowsOfSoftmaxAttentionForHeadsOfEveryWidth) {
-  check({.num_heads = 3}, 32);
-  check({.num_heads = 1}, 64);
-  check({.num_heads = 3}, 5);
+  check({.num_heads = 3, .head_width = 32});
+  check({.num_heads = 1, .head_width = 64});
+  check({.num_heads = 3, .head_width = 5});
 }
 
 TEST_P(FirstRowAttention, EqualsRowsOfDisentangledAttentionWithEveryChoiceOfTerms) {
-  check({2, kLogarithmic, true, true, 3}, 16);
-  check({3, kLogarithmic, true, false, 2}, 5);
-  check({2, kLogarithmic, false, true, 2}, 8);
+  check(disentangled(2, 16, kLogarithmic, PositionTerms::kBoth));
+  check(disentangled(3, 5, kLogarithmic, PositionTerms::kContentToPosition));
+  check(disentangled(2, 8, kLogarithmic, PositionTerms::kPositionToContent));
 }
 
 TEST_P(FirstRowAttention, EqualsRowsOfDisentangledAttentionWithOtherBuckets) {
-  check({2, {.num_buckets = 0, .max_distance = 24}, true, true, 3}, 8);
+  check(disentangled(2, 8, {.num_buckets = 0, .max_distance = 24}, PositionTerms::kBoth));
   const RelativeBuckets with_gaps{.num_buckets = 16, .max_distance = 10};
-  check({2, with_gaps, true, true, 3}, 8);
+  check(disentangled(2, 8, with_gaps, PositionTerms::kBoth));
 }
 
 INSTANTIATE_TEST_SUITE_P(Settings, FirstRowAttention, settings(), name_of);
@@ -84,14 +83,14 @@ struct Results {
 /// Output and gradients of 5 heads of 8 under dropout.
 Results attend(const PackedInput& input, Mode mode = Mode::kTraining) {
   at::manual_seed(9);
-  const DisentangledConfig config{5, kLogarithmic, true, true, 3};
+  const AttentionConfig config = of_first_tokens(disentangled(5, 8, kLogarithmic, PositionTerms::kBoth));
   Gradients gradients;
   const auto leaf = [](at::IntArrayRef shape) { return at::randn(shape).set_requires_grad(true); };
   const std::int64_t slots = first_row_slots(kLogarithmic, longest_input(input));
   const at::Tensor query = leaf({input.num_inputs(), 40}), key_value = leaf({input.num_tokens(), 80}),
                    positions = leaf({slots, 80});
-  const at::Tensor y = first_row_attention(query, key_value, positions, config, {0.1, 2}, input,
-                                           {mode, kDraws, mode == Mode::kTraining ? &gradients : nullptr});
+  const at::Tensor y = attention({.query_key_value = {query, key_value}, .positions = positions}, config, {0.1, 2},
+                                 input, {mode, kDraws, mode == Mode::kTraining ? &gradients : nullptr});
   if (mode != Mode::kTraining) return {{y}};
   y.backward(at::randn(y.sizes()));
   return {{y.detach(), query.grad(), key_value.grad(), positions.grad()}};
@@ -137,20 +136,25 @@ TEST(FirstRowKernels, RunOnAnEmptyPackOnBothBackEnds) {
 
 TEST(FirstRowKernels, RefuseWhatTheyCannotCompute) {
   const PackedInput input = pack_of({3, 2});
-  const DisentangledConfig plain{.num_heads = 2}, config{2, kLogarithmic, true, true, 3};
+  const AttentionConfig plain{.num_heads = 2, .head_width = 4, .queries = Rows::kFirst},
+      config = of_first_tokens(disentangled(2, 4, kLogarithmic, PositionTerms::kBoth));
   const at::Tensor query = at::zeros({2, 8}), key_value = at::zeros({5, 16});
   const auto attend_to = [&](const at::Tensor& q, const at::Tensor& kv, const at::Tensor& positions,
-                             const DisentangledConfig& c) { first_row_attention(q, kv, positions, c, {}, input, {}); };
+                             const AttentionConfig& c) {
+    attention({.query_key_value = {q, kv}, .positions = positions}, c, {}, input, {});
+  };
   EXPECT_NO_THROW(attend_to(query, key_value, {}, plain));
   EXPECT_THROW(attend_to(at::zeros({5, 8}), key_value, {}, plain), std::invalid_argument);
   EXPECT_THROW(attend_to(query, at::zeros({2, 16}), {}, plain), std::invalid_argument);
-  EXPECT_THROW(attend_to(query, key_value, {}, {.num_heads = 3}), std::invalid_argument);
+  EXPECT_THROW(attend_to(query, key_value, {}, {.num_heads = 3, .head_width = 4, .queries = Rows::kFirst}),
+               std::invalid_argument);
   EXPECT_THROW(attend_to(query, key_value, {}, config), std::invalid_argument);
   EXPECT_THROW(attend_to(query, key_value, at::zeros({5, 16}), config), std::invalid_argument);
   EXPECT_NO_THROW(attend_to(query, key_value, at::zeros({3, 16}), config));
   PackedInput with_empty_input = input;
   with_empty_input.cu_seqlens = {0, 5, 5};
-  EXPECT_THROW(first_row_attention(query, key_value, {}, plain, {}, with_empty_input, {}), std::invalid_argument);
+  EXPECT_THROW(attention({.query_key_value = {query, key_value}}, plain, {}, with_empty_input, {}),
+               std::invalid_argument);
 }
 
 }  // namespace

@@ -1,6 +1,5 @@
 // A layer of which only the first tokens' rows are wanted against the same layer computed whole.
-#include "models/ops/first_tokens.hpp"
-
+#include <cmath>
 #include <numeric>
 
 #include "models/context/back_end.hpp"
@@ -8,7 +7,7 @@
 #include "models/networks/bert.hpp"
 #include "models/networks/deberta.hpp"
 #include "models/networks/sequence_model.hpp"
-#include "models/ops/ops.hpp"
+#include "models/ops/pooling.hpp"
 #include "tests/models/transformers_reference.hpp"
 
 namespace meshfold::models {
@@ -38,7 +37,12 @@ std::unique_ptr<Backbone> deberta(bool shares_projections) {
   config.position_biased_input = false;
   config.relative_attention = config.norm_relative_embeddings = true;
   config.share_position_projections = shares_projections;
-  config.attention = {3, {.num_buckets = 16, .max_distance = 64}, true, true, 3};
+  config.attention = {.num_heads = 3,
+                      .head_width = 16,
+                      .scale = 1 / std::sqrt(3.0 * 16),
+                      .buckets = {.num_buckets = 16, .max_distance = 64},
+                      .content_to_position = true,
+                      .position_to_content = true};
   return make_deberta_backbone(config, kDropout);
 }
 
@@ -59,8 +63,7 @@ class FirstTokens : public testing::TestWithParam<Kind> {
  protected:
   void SetUp() override {
     backbone_ = GetParam().make();
-    ParameterDeclaration declare(store_, Region::kTokens);
-    backbone_->declare(declare);
+    backbone_->declare({store_, Region::kTokens});
     store_.allocate(at::kCPU, GetParam().type);
     at::manual_seed(3);
     at::Tensor(store_.flat()).copy_(at::randn({store_.num_elements()}) * 0.2);
@@ -76,7 +79,6 @@ class FirstTokens : public testing::TestWithParam<Kind> {
   /// The first tokens' rows of the last layer under dropout; where `rows` is kAll they are chosen afterwards.
   Result run(const PackedInput& input, Rows rows) {
     GradientAccumulator accumulator(store_, Summation::kInOrder);
-    dist::SingleProcessGroup alone;
     accumulator.begin_step();
     accumulator.begin_pack();
     const ForwardContext context{Mode::kTraining, {11, 5, 1}, &accumulator};
@@ -86,7 +88,7 @@ class FirstTokens : public testing::TestWithParam<Kind> {
     at::manual_seed(8);
     hidden.backward(at::randn(hidden.sizes()));
     accumulator.end_pack();
-    return {hidden.detach(), accumulator.reduce(alone).clone()};
+    return {hidden.detach(), accumulator.sum_packs().clone()};
   }
 
   std::unique_ptr<Backbone> backbone_;
@@ -152,13 +154,12 @@ Step step_of(const HeadConfig& head, const LayerRates& rates, const PackedInput&
   at::manual_seed(3);
   at::Tensor(model->parameters().flat()).copy_(at::randn({model->parameters().num_elements()}) * 0.2);
   GradientAccumulator accumulator(model->parameters(), Summation::kInOrder);
-  dist::SingleProcessGroup alone;
   accumulator.begin_step();
   accumulator.begin_pack();
   const at::Tensor outputs = model->forward(input, {Mode::kTraining, {11, 5, 1}, &accumulator});
   outputs.square().sum().backward();
   accumulator.end_pack();
-  return {outputs.detach(), accumulator.reduce(alone).clone()};
+  return {outputs.detach(), accumulator.sum_packs().clone()};
 }
 
 /// Mean pooling computes every row, and the mean over one token is that token.
@@ -166,7 +167,7 @@ TEST(FirstTokens, OfTextsOfOneTokenAreTheirMean) {
   const PackedInput input = random_pack({1, 1, 1});
   HeadConfig head{.labels = {"a", "b"}, .dropout = {}};
   head.pooling = Pooling::kWeightedLayers;
-  head.first_layer = 1;
+  head.first_state = 1;
   const auto with = [&](Pooling pooling) {
     head.layer_pooling = pooling;
     return step_of(head, {}, input);
@@ -195,7 +196,7 @@ TEST(FirstTokens, AreAllThatAModelComputesOfItsLastLayerWhereTheHeadReadsNoMore)
   mean.pooling = Pooling::kMean;
   HeadConfig weighted_cls = cls;
   weighted_cls.pooling = Pooling::kWeightedLayers;
-  weighted_cls.first_layer = 1;
+  weighted_cls.first_state = 1;
   weighted_cls.layer_pooling = Pooling::kCls;
   HeadConfig weighted_mean = weighted_cls;
   weighted_mean.layer_pooling = Pooling::kMean;

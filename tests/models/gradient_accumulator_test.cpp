@@ -9,7 +9,7 @@
 #include <stdexcept>
 
 #include "dist/reduction_tree.hpp"
-#include "dist/single_process_group.hpp"
+#include "models/reference/gradient_norm.hpp"
 #include "tests/models/peak_memory.hpp"
 
 namespace meshfold::models {
@@ -42,7 +42,6 @@ class GradientAccumulatorTest : public ::testing::Test {
   }
 
   ParameterStore store_;
-  dist::SingleProcessGroup single_;
 };
 
 TEST_F(GradientAccumulatorTest, AddsInTheOrderOfTheReductionTreeForAnyNumberOfPacks) {
@@ -53,7 +52,7 @@ TEST_F(GradientAccumulatorTest, AddsInTheOrderOfTheReductionTreeForAnyNumberOfPa
     for (int step = 0; step < 2; ++step) {  // the second step uses spent sets again
       accumulator.begin_step();
       for (const at::Tensor& set : sets) add_pack(accumulator, set);
-      const at::Tensor sum = accumulator.reduce(single_);
+      const at::Tensor sum = accumulator.sum_packs();
 
       std::vector<at::Tensor> items;
       for (const at::Tensor& set : sets) items.push_back(set.clone());
@@ -70,7 +69,7 @@ TEST_F(GradientAccumulatorTest, TreeOfEightPacksIsTheTreeOverRanksOfTheirPacks) 
     GradientAccumulator accumulator(store_, Summation::kTree);
     accumulator.begin_step();
     for (std::size_t i = begin; i < end; ++i) add_pack(accumulator, sets[i]);
-    return accumulator.reduce(single_).clone();
+    return accumulator.sum_packs().clone();
   };
 
   EXPECT_TRUE(at::equal(sum_of(0, 8), sum_of(0, 4) + sum_of(4, 8)));
@@ -99,7 +98,7 @@ TEST_F(GradientAccumulatorTest, SumsProductsRowsAndPlainGradientsOfBothTypes) {
       words.index_add_(0, indices, rows.to(at::kDouble));
       bias.add_(db);
     }
-    const at::Tensor sum = accumulator.reduce(single_);
+    const at::Tensor sum = accumulator.sum_packs();
 
     EXPECT_TRUE(at::allclose(slot(sum, "words").to(at::kDouble), words, 1e-5, 1e-5));
     EXPECT_TRUE(at::allclose(slot(sum, "query").to(at::kDouble), keys.slice(0, 0, 6), 1e-5, 1e-5));
@@ -113,7 +112,7 @@ TEST_F(GradientAccumulatorTest, ForgetsTheLastStepEvenWhereNoGradientArrives) {
     GradientAccumulator accumulator(store_, summation);
     accumulator.begin_step();
     add_pack(accumulator, at::full({store_.num_elements()}, NAN));
-    accumulator.reduce(single_);
+    accumulator.sum_packs();
 
     accumulator.begin_step();
     accumulator.begin_pack();
@@ -121,11 +120,11 @@ TEST_F(GradientAccumulatorTest, ForgetsTheLastStepEvenWhereNoGradientArrives) {
     accumulator.end_pack();
     accumulator.begin_pack();  // an empty pack
     accumulator.end_pack();
-    const at::Tensor sum = accumulator.reduce(single_);
+    const at::Tensor sum = accumulator.sum_packs();
 
     EXPECT_EQ(sum.sum().item<float>(), 2.0F * 6 * 8);
     accumulator.begin_step();
-    EXPECT_EQ(accumulator.reduce(single_).abs().sum().item<float>(), 0.0F) << "a step without packs";
+    EXPECT_EQ(accumulator.sum_packs().abs().sum().item<float>(), 0.0F) << "a step without packs";
   }
 }
 
@@ -164,7 +163,7 @@ TEST_F(GradientAccumulatorTest, AddsRepeatedRowsInOrderWhateverTheThreads) {
     accumulator.begin_pack();
     accumulator.add_rows(store_.view("words"), indices, rows);
     accumulator.end_pack();
-    sums.push_back(slot(accumulator.reduce(single_), "words").clone());
+    sums.push_back(slot(accumulator.sum_packs(), "words").clone());
   }
   at::set_num_threads(1);
 
@@ -201,7 +200,7 @@ TEST_F(GradientAccumulatorTest, ForgetsTheRowsOfTheLastStepWhetherOthersOverwrit
           for (std::int64_t i = 0; i < 20; ++i) expected[indices[i].item<std::int64_t>()].add_(rows[i]);
         }
         accumulator.end_pack();
-        const at::Tensor sum = accumulator.reduce(single_);
+        const at::Tensor sum = accumulator.sum_packs();
 
         EXPECT_TRUE(at::equal(slot(sum, "words"), expected)) << "step " << step;
         EXPECT_EQ(slot(sum, "query").abs().sum().item<float>(), 0.0F);
@@ -224,7 +223,7 @@ TEST_F(GradientAccumulatorTest, KnowsWhichBlocksMayBeWrittenWhereSumsAreOnlyRead
         accumulator.add_rows(store_.view("words"), at::full({1}, row + pack, at::kLong), at::ones({1, 40}));
         accumulator.end_pack();
       }
-      const at::Tensor sum = accumulator.reduce(single_);
+      const at::Tensor sum = accumulator.sum_packs();
 
       const auto* values = sum.const_data_ptr<float>();
       std::int64_t marked = 0;
@@ -254,14 +253,13 @@ std::int64_t growth_of_a_step(double rate_of_table, SumsAre sums) {
   const at::Tensor indices = at::arange(0, 100'000, 1'000, at::kLong), rows = at::ones({100, 256});
   return peak_growth([&] {
     GradientAccumulator accumulator(store, Summation::kInOrder, sums);
-    dist::SingleProcessGroup alone;
     for (int step = 0; step < 2; ++step) {
       accumulator.begin_step();
       accumulator.begin_pack();
       accumulator.add_rows(store.view("words"), indices + step, rows);
       accumulator.add(store.view("query"), at::ones({256, 256}));
       accumulator.end_pack();
-      const at::Tensor sum = accumulator.reduce(alone);
+      const at::Tensor sum = accumulator.sum_packs();
       const double norm = gradient_norm(store, FlatGradient(sum, &accumulator.written()));
       EXPECT_EQ(norm, std::sqrt((rate_of_table > 0 ? 100.0 : 0.0) * 256 + 256 * 256));
     }

@@ -8,7 +8,8 @@
 #include "models/directory/load_model.hpp"
 #include "models/error.hpp"
 #include "models/networks/model.hpp"
-#include "models/ops/pooling_blocks.hpp"
+#include "models/ops/pooling.hpp"
+#include "models/parameters/parameter_initialization.hpp"
 #include "tests/models/transformers_reference.hpp"
 
 namespace meshfold::models {
@@ -32,7 +33,7 @@ HeadConfig head_of(Pooling pooling) {
 std::vector<Case> cases() {
   HeadConfig weighted_cls = head_of(Pooling::kWeightedLayers), weighted_mean = weighted_cls,
              concatenated = head_of(Pooling::kConcatCls);
-  weighted_mean.first_layer = 0;
+  weighted_mean.first_state = 0;
   weighted_mean.layer_pooling = Pooling::kMean;
   concatenated.num_layers = 3;
   return {{"max", head_of(Pooling::kMax)},   {"min", head_of(Pooling::kMin)},
@@ -145,7 +146,7 @@ TEST(HeadFiles, TakeAClassifierOnlyWithThePoolingThatItWasTrainedOn) {
 
 TEST(HeadFiles, RefuseLayersThatTheBackboneDoesNotHave) {
   HeadConfig weighted = head_of(Pooling::kWeightedLayers), concatenated = head_of(Pooling::kConcatCls);
-  weighted.first_layer = 6;
+  weighted.first_state = 6;
   concatenated.num_layers = 7;
   for (const auto& [head, key] :
        {std::pair{weighted, "model.pooling_first_layer"}, {concatenated, "model.pooling_layers"}}) {
@@ -219,7 +220,6 @@ TEST(MultiSampleDropout, GivesTheMeanOfTheOutputsOfItsSamples) {
   const TransformersReference reference(directory() / "last.safetensors");
   const PackedInput input = reference.input();
   GradientAccumulator gradients(model->parameters(), Summation::kInOrder);
-  dist::SingleProcessGroup alone;
   const ForwardContext training{Mode::kTraining, {11, 5, 0}, &gradients};
 
   gradients.begin_step();
@@ -227,7 +227,7 @@ TEST(MultiSampleDropout, GivesTheMeanOfTheOutputsOfItsSamples) {
   const at::Tensor outputs = model->forward(input, training);
   outputs.sum().backward();
   gradients.end_pack();
-  const at::Tensor flat = gradients.reduce(alone);
+  const at::Tensor flat = gradients.sum_packs();
 
   const at::Tensor weight = model->parameters().view("classifier.weight").value,
                    bias = model->parameters().view("classifier.bias").value;

@@ -9,6 +9,7 @@
 #include "models/files/config_json.hpp"
 #include "models/files/safetensors.hpp"
 #include "models/networks/bert.hpp"
+#include "models/networks/sequence_model.hpp"
 
 namespace meshfold::models {
 namespace {
@@ -28,7 +29,8 @@ class ModelDirectoryTest : public ::testing::Test {
                {"hidden_act", "gelu"}};
     head_.labels = {"a", "b", "c"};
     write_config();
-    const auto model = make_bert(read_bert_config(ConfigJson(directory_)), head_, {}, at::kFloat);
+    const auto model =
+        make_sequence_model(make_bert_backbone(read_bert_config(ConfigJson(directory_)), {}), head_, at::kFloat);
     at::manual_seed(5);
     for (const Parameter& parameter : model->parameters()) {
       tensors_.emplace_back(parameter.spec.name, at::randn(parameter.spec.global_shape));

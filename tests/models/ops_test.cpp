@@ -1,15 +1,16 @@
 // Every block against its twin in plain operations, in fp64: outputs, input gradients and weight gradients.
-#include "models/ops/ops.hpp"
-
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
 #include <vector>
 
-#include "models/ops/attention.hpp"
+#include "models/ops/embed.hpp"
 #include "models/ops/kernels/activation.hpp"
 #include "models/ops/kernels/layer_norm.hpp"
+#include "models/ops/linear.hpp"
+#include "models/ops/norm.hpp"
+#include "models/ops/pooling.hpp"
 #include "tests/models/block_test.hpp"
 
 namespace meshfold::models::ops {
@@ -24,111 +25,135 @@ class Ops : public BlockTest {
   }
 };
 
-TEST_P(Ops, LinearEqualsItsTwinWithEveryActivation) {
-  for (const auto activation :
-       {Activation::kNone, Activation::kGelu, Activation::kGeluTanh, Activation::kTanh, Activation::kRelu}) {
+constexpr Activation kActivations[] = {Activation::kNone, Activation::kGelu, Activation::kGeluTanh, Activation::kTanh,
+                                       Activation::kRelu};
+
+TEST_P(Ops, LinearEqualsItsTwinWithEveryActivationAndWithoutBias) {
+  for (const Activation activation : kActivations) {
     SCOPED_TRACE(static_cast<int>(activation));
     bf16_bound_ = bound_with(activation);
     for (const std::int64_t width : {21, 38}) {  // pairs of bf16 come out even only in the second
-      const ParameterView weight = parameter(at::randn({width + 16, width}) * 0.3),
-                          bias = parameter(at::randn({width + 16}));
-      const at::Tensor x = input_leaf(random({tokens(), width}));
-      const at::Tensor x_twin = leaf(x), weight_twin = leaf(weight.value), bias_twin = leaf(bias.value);
+      for (const Bias bias : kWithAndWithoutBias) {
+        const Linear projection = make_linear(width + 16, width, bias);
+        const at::Tensor x = input_leaf(random({tokens(), width})), x_twin = leaf(x);
+        const Twin twin = twin_of(projection);
 
-      const at::Tensor y = linear(x, weight, bias, activation, training());
+        const at::Tensor y = linear(x, projection, activation, training());
 
-      EXPECT_EQ(y.scalar_type(), GetParam().type);
-      compare(y, reference::linear(x_twin, weight_twin, bias_twin, activation));
-      expect_close(x.grad(), x_twin.grad(), "input gradient");
-      expect_close(gradients_.of(weight), weight_twin.grad(), "weight gradient");
-      expect_close(gradients_.of(bias), bias_twin.grad(), "bias gradient");
+        EXPECT_EQ(y.scalar_type(), GetParam().type);
+        compare(y, reference::linear(x_twin, twin.weight, twin.bias, activation));
+        expect_close(x.grad(), x_twin.grad(), "input gradient");
+        expect_gradients(projection, twin, "projection");
+      }
     }
   }
 }
 
-TEST_P(Ops, LinearsAroundAnActivationEqualTheirTwin) {
-  for (const auto activation :
-       {Activation::kNone, Activation::kGelu, Activation::kGeluTanh, Activation::kTanh, Activation::kRelu}) {
+TEST_P(Ops, LinearsAroundAnActivationEqualTheirTwinWithAndWithoutBias) {
+  for (const Activation activation : kActivations) {
     SCOPED_TRACE(static_cast<int>(activation));
     bf16_bound_ = bound_with(activation);
     for (const std::int64_t width : {21, 38}) {
-      const std::int64_t wide = 3 * width;
-      const ParameterView first = parameter(at::randn({wide, width}) * 0.3), first_bias = parameter(at::randn({wide})),
-                          second = parameter(at::randn({width, wide}) * 0.3),
-                          second_bias = parameter(at::randn({width}));
-      const at::Tensor x = input_leaf(random({tokens(), width}));
-      const at::Tensor x_twin = leaf(x), first_twin = leaf(first.value), first_bias_twin = leaf(first_bias.value),
-                       second_twin = leaf(second.value), second_bias_twin = leaf(second_bias.value);
+      for (const Bias bias : kWithAndWithoutBias) {
+        const std::int64_t wide = 3 * width;
+        const Linear first = make_linear(wide, width, bias), second = make_linear(width, wide, bias);
+        const at::Tensor x = input_leaf(random({tokens(), width})), x_twin = leaf(x);
+        const Twin first_twin = twin_of(first), second_twin = twin_of(second);
 
-      const at::Tensor y =
-          linear(activated_linear(x, first, first_bias, activation, training()), second, second_bias, training());
+        const at::Tensor y = linear(activated_linear(x, first, activation, training()), second, training());
 
-      compare(y, reference::linear(reference::linear(x_twin, first_twin, first_bias_twin, activation), second_twin,
-                                   second_bias_twin, Activation::kNone));
-      expect_close(x.grad(), x_twin.grad(), "input gradient");
-      expect_close(gradients_.of(first), first_twin.grad(), "first weight's gradient");
-      expect_close(gradients_.of(first_bias), first_bias_twin.grad(), "first bias' gradient");
-      expect_close(gradients_.of(second), second_twin.grad(), "second weight's gradient");
-      expect_close(gradients_.of(second_bias), second_bias_twin.grad(), "second bias' gradient");
+        const at::Tensor between = reference::linear(x_twin, first_twin.weight, first_twin.bias, activation);
+        compare(y, reference::linear(between, second_twin.weight, second_twin.bias, Activation::kNone));
+        expect_close(x.grad(), x_twin.grad(), "input gradient");
+        expect_gradients(first, first_twin, "first");
+        expect_gradients(second, second_twin, "second");
+      }
     }
   }
 }
 
-TEST_P(Ops, AddNormEqualsItsTwin) {
+TEST_P(Ops, AddNormEqualsItsTwinWithAndWithoutBias) {
   for (const std::int64_t width : {20, 64}) {
-    SCOPED_TRACE(width);
-    const ParameterView gamma = parameter(at::randn({width})), beta = parameter(at::randn({width}));
-    const at::Tensor x = input_leaf(random({tokens(), width})), residual = input_leaf(at::randn({tokens(), width}));
-    const at::Tensor x_twin = leaf(x), residual_twin = leaf(residual);
-    const at::Tensor gamma_twin = leaf(gamma.value), beta_twin = leaf(beta.value);
+    for (const Bias bias : kWithAndWithoutBias) {
+      SCOPED_TRACE(width);
+      const Norm norm = make_norm(width, bias);
+      const at::Tensor x = input_leaf(random({tokens(), width})), residual = input_leaf(at::randn({tokens(), width}));
+      const at::Tensor x_twin = leaf(x), residual_twin = leaf(residual);
+      const Twin twin = twin_of(norm);
 
-    const at::Tensor y = add_norm(x, residual, gamma, beta, kEpsilon, site(), input_, training());
+      const at::Tensor y = add_norm(x, residual, norm, site(), input_, training());
 
-    EXPECT_EQ(y.scalar_type(), at::kFloat);
-    compare(y, reference::add_norm(x_twin, residual_twin, gamma_twin, beta_twin, kEpsilon, hidden_mask(width)));
-    expect_close(x.grad(), x_twin.grad(), "input gradient");
-    expect_close(residual.grad(), residual_twin.grad(), "residual gradient");
-    expect_close(gradients_.of(gamma), gamma_twin.grad(), "gamma gradient");
-    expect_close(gradients_.of(beta), beta_twin.grad(), "beta gradient");
+      EXPECT_EQ(y.scalar_type(), at::kFloat);
+      compare(y, reference::add_norm(x_twin, residual_twin, twin.weight, twin.bias, kEpsilon, hidden_mask(width)));
+      expect_close(x.grad(), x_twin.grad(), "input gradient");
+      expect_close(residual.grad(), residual_twin.grad(), "residual gradient");
+      expect_gradients(norm, twin, "norm");
+    }
   }
 }
 
-TEST_P(Ops, EmbedEqualsItsTwin) {
-  constexpr std::int64_t kWidth = 28;
-  const ParameterView words = parameter(at::randn({17, kWidth})), positions = parameter(at::randn({80, kWidth})),
-                      segments = parameter(at::randn({2, kWidth})), gamma = parameter(at::randn({kWidth})),
-                      beta = parameter(at::randn({kWidth}));
-  const std::vector<ParameterView> parameters = {words, positions, segments, gamma, beta};
-  std::vector<at::Tensor> twins;
-  for (const ParameterView& view : parameters) twins.push_back(leaf(view.value));
+TEST_P(Ops, NormActivateEqualsItsTwinWithAndWithoutBias) {
+  constexpr std::int64_t kWidth = 36;
+  for (const Bias bias : kWithAndWithoutBias) {
+    const Norm norm = make_norm(kWidth, bias);
+    const at::Tensor x = input_leaf(random({tokens(), kWidth})), x_twin = leaf(x);
+    const Twin twin = twin_of(norm);
 
-  const at::Tensor y = embed(input_, words, positions, segments, gamma, beta, kEpsilon, site(), training());
+    const at::Tensor y = norm_activate(x, norm, Activation::kGelu, training());
 
-  compare(y, reference::embed(input_, twins[0], twins[1], twins[2], twins[3], twins[4], kEpsilon, hidden_mask(kWidth)));
-  const char* const names[] = {"words", "positions", "segments", "gamma", "beta"};
-  for (std::size_t i = 0; i < twins.size(); ++i) expect_close(gradients_.of(parameters[i]), twins[i].grad(), names[i]);
+    EXPECT_EQ(y.scalar_type(), at::kFloat);
+    const at::Tensor normal = at::layer_norm(x_twin, {kWidth}, twin.weight, twin.bias, kEpsilon);
+    compare(y, reference::activate(normal, Activation::kGelu));
+    expect_close(x.grad(), x_twin.grad(), "input gradient");
+    expect_gradients(norm, twin, "norm");
+  }
 }
 
-TEST_P(Ops, ProjectedEmbeddingsEqualTheirTwin) {
+TEST_P(Ops, EmbedEqualsItsTwinWithAndWithoutBias) {
+  constexpr std::int64_t kWidth = 28;
+  for (const Bias bias : kWithAndWithoutBias) {
+    const EmbeddingTables tables{parameter(at::randn({17, kWidth})), parameter(at::randn({80, kWidth})),
+                                 parameter(at::randn({2, kWidth}))};
+    const Norm norm = make_norm(kWidth, bias);
+    const at::Tensor words = leaf(tables.words.value), positions = leaf(tables.positions.value),
+                     segments = leaf(tables.segments.value);
+    const Twin twin = twin_of(norm);
+
+    const at::Tensor y = embed(input_, tables, norm, site(), training());
+
+    compare(
+        y, reference::embed(input_, words, positions, segments, twin.weight, twin.bias, kEpsilon, hidden_mask(kWidth)));
+    expect_close(gradients_.of(tables.words), words.grad(), "words");
+    expect_close(gradients_.of(tables.positions), positions.grad(), "positions");
+    expect_close(gradients_.of(tables.segments), segments.grad(), "segments");
+    expect_gradients(norm, twin, "norm");
+  }
+}
+
+TEST_P(Ops, ProjectedEmbeddingsEqualTheirTwinWithAndWithoutBias) {
   constexpr std::int64_t kNarrow = 12, kWidth = 28;
-  const ParameterView words = parameter(at::randn({17, kNarrow})), positions = parameter(at::randn({80, kNarrow})),
-                      projection = parameter(at::randn({kWidth, kNarrow}) * 0.3),
-                      gamma = parameter(at::randn({kWidth})), beta = parameter(at::randn({kWidth}));
-  const std::vector<ParameterView> parameters = {words, positions, projection, gamma, beta};
-  std::vector<at::Tensor> twins;
-  for (const ParameterView& view : parameters) twins.push_back(leaf(view.value));
+  for (const Bias bias : kWithAndWithoutBias) {
+    const EmbeddingTables tables{parameter(at::randn({17, kNarrow})), parameter(at::randn({80, kNarrow})), {}};
+    const Linear projection = make_linear(kWidth, kNarrow, bias);
+    const Norm after = make_norm(kWidth, bias);
+    const at::Tensor words = leaf(tables.words.value), positions = leaf(tables.positions.value);
+    const Twin projection_twin = twin_of(projection), norm_twin = twin_of(after);
 
-  const at::Tensor sum = sum_embeddings(input_, words, positions, {}, training());
-  const at::Tensor projected = linear(sum, projection, {}, Activation::kNone, training());
-  const at::Tensor y = norm(projected, gamma, beta, kEpsilon, site(), input_, training());
+    const at::Tensor sum = sum_embeddings(input_, tables, training());
+    const at::Tensor projected = linear(sum, projection, Activation::kNone, training());
+    const at::Tensor y = norm(projected, after, site(), input_, training());
 
-  EXPECT_EQ(y.scalar_type(), at::kFloat);
-  const at::Tensor sum_twin = twins[0].index_select(0, input_.token_ids) + twins[1].index_select(0, input_.positions);
-  const at::Tensor normal = at::layer_norm(sum_twin.matmul(twins[2].t()), {kWidth}, twins[3], twins[4], kEpsilon);
-  const at::Tensor mask = hidden_mask(kWidth);
-  compare(y, mask.defined() ? normal * mask : normal);
-  const char* const names[] = {"words", "positions", "projection", "gamma", "beta"};
-  for (std::size_t i = 0; i < twins.size(); ++i) expect_close(gradients_.of(parameters[i]), twins[i].grad(), names[i]);
+    EXPECT_EQ(y.scalar_type(), at::kFloat);
+    const at::Tensor sum_twin = words.index_select(0, input_.token_ids) + positions.index_select(0, input_.positions);
+    const at::Tensor row = reference::linear(sum_twin, projection_twin.weight, projection_twin.bias, Activation::kNone);
+    const at::Tensor normal = at::layer_norm(row, {kWidth}, norm_twin.weight, norm_twin.bias, kEpsilon);
+    const at::Tensor mask = hidden_mask(kWidth);
+    compare(y, mask.defined() ? normal * mask : normal);
+    expect_close(gradients_.of(tables.words), words.grad(), "words");
+    expect_close(gradients_.of(tables.positions), positions.grad(), "positions");
+    expect_gradients(projection, projection_twin, "projection");
+    expect_gradients(after, norm_twin, "norm");
+  }
 }
 
 TEST_P(Ops, AttentionEqualsItsTwinForHeadsOfEveryWidth) {
@@ -139,14 +164,12 @@ TEST_P(Ops, AttentionEqualsItsTwinForHeadsOfEveryWidth) {
     SCOPED_TRACE(heads.width);
     const at::Tensor qkv = input_leaf(random({tokens(), 3 * heads.count * heads.width}));
     const at::Tensor qkv_twin = leaf(qkv);
-    const auto masks = GetParam().dropout > 0.0
-                           ? reference::attention_dropout_masks(heads.count, site(), input_, kDraws)
-                           : std::vector<at::Tensor>();
+    const AttentionConfig config{.num_heads = heads.count, .head_width = heads.width};
 
-    const at::Tensor y = attention(qkv, heads.count, site(), input_, training());
+    const at::Tensor y = attention({.query_key_value = {qkv}}, config, site(), input_, training());
 
     EXPECT_EQ(y.scalar_type(), GetParam().type);
-    compare(y, reference::attention(qkv_twin, heads.count, masks, input_));
+    compare(y, reference::attention(qkv_twin, {}, config, attention_masks(heads.count), input_));
     const char* const names[] = {"query gradient", "key gradient", "value gradient"};
     const std::int64_t width = heads.count * heads.width;
     for (int i = 0; i < 3; ++i)
@@ -201,8 +224,8 @@ std::vector<at::Tensor> elementwise_kernels() {
   const ForwardContext context{Mode::kTraining, kDraws, &gradients};
   const at::Tensor mixed = at::randn({tokens, width}).set_requires_grad(true);
 
-  const at::Tensor embedded = embed(input, p[0], p[1], p[2], p[3], p[4], kEpsilon, {0.1, 0}, context);
-  const at::Tensor hidden = add_norm(mixed, embedded, p[5], p[6], kEpsilon, {0.1, 1}, input, context);
+  const at::Tensor embedded = embed(input, {p[0], p[1], p[2]}, {p[3], p[4], kEpsilon}, {0.1, 0}, context);
+  const at::Tensor hidden = add_norm(mixed, embedded, {p[5], p[6], kEpsilon}, {0.1, 1}, input, context);
   hidden.backward(at::randn({tokens, width}));
   std::vector<at::Tensor> results = {hidden.detach(), mixed.grad()};
   for (const ParameterView& view : p) results.push_back(gradients.of(view));
@@ -220,7 +243,8 @@ std::vector<at::Tensor> attention_kernels() {
   const at::Tensor qkv = at::randn({input.num_tokens(), 120}).set_requires_grad(true);
   Gradients gradients;
 
-  const at::Tensor mixed = attention(qkv, 5, {0.1, 0}, input, {Mode::kTraining, kDraws, &gradients});
+  const at::Tensor mixed = attention({.query_key_value = {qkv}}, {.num_heads = 5, .head_width = 8}, {0.1, 0}, input,
+                                     {Mode::kTraining, kDraws, &gradients});
   mixed.backward(at::randn(mixed.sizes()));
   return {mixed.detach(), qkv.grad()};
 }
@@ -262,7 +286,11 @@ TEST(Ops, MakeTheSameBitsButNothingForBackwardOutsideOfTraining) {
   const std::int64_t tokens = input.num_tokens();
   const at::Tensor qkv = at::randn({tokens, 120}), base = at::randn({tokens, 40}), x = at::randn({tokens, 40});
   const at::Tensor gamma = at::randn({40}), beta = at::randn({40});
-  const auto attend = [&](Mode mode) { return attention_forward(qkv, 5, {0.1, 0}, input, {mode, kDraws}); };
+  const auto attend = [&](Mode mode) {
+    const AttentionProblem problem = attention_problem({.query_key_value = {qkv}}, {.num_heads = 5, .head_width = 8},
+                                                       {0.1, 0}, input, {mode, kDraws});
+    return kernels_for(problem).forward(problem);
+  };
   const auto normalise = [&](Mode mode) {
     return norm_forward({.base = base, .x = x, .gamma = gamma, .beta = beta, .mode = mode});
   };
@@ -286,10 +314,9 @@ TEST(Ops, RefuseWhatTheyCannotCompute) {
   PackedInput unknown_token = input;
   unknown_token.token_ids = at::full({5}, 17, at::kLong);
 
-  EXPECT_THROW(attention(at::zeros({5, 12}), 3, {}, input, {}), std::invalid_argument);
   EXPECT_THROW(pool_mean(at::zeros({5, 4}), with_empty_input), std::invalid_argument);
   EXPECT_THROW(pool_cls(at::zeros({5, 4}), with_empty_input), std::invalid_argument);
-  EXPECT_THROW(embed(unknown_token, table, table, table, vector, vector, kEpsilon, {}, {}), std::invalid_argument);
+  EXPECT_THROW(embed(unknown_token, {table, table, table}, {vector, vector, kEpsilon}, {}, {}), std::invalid_argument);
 }
 
 }  // namespace

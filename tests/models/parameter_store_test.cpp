@@ -6,6 +6,8 @@
 #include <array>
 #include <stdexcept>
 
+#include "models/parameters/parameter_initialization.hpp"
+
 namespace meshfold::models {
 namespace {
 

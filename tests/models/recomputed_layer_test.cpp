@@ -1,5 +1,6 @@
 #include "models/networks/recomputed_layer.hpp"
 
+#include <cmath>
 #include <numeric>
 
 #include "models/networks/bert.hpp"
@@ -33,7 +34,12 @@ std::unique_ptr<Backbone> deberta() {
   config.intermediate_size = 3 * kWidth;
   config.position_biased_input = false;
   config.relative_attention = config.norm_relative_embeddings = config.share_position_projections = true;
-  config.attention = {3, {.num_buckets = 16, .max_distance = 64}, true, true, 3};
+  config.attention = {.num_heads = 3,
+                      .head_width = 16,
+                      .scale = 1 / std::sqrt(3.0 * 16),
+                      .buckets = {.num_buckets = 16, .max_distance = 64},
+                      .content_to_position = true,
+                      .position_to_content = true};
   return make_deberta_backbone(config, {.hidden = 0.2, .attention = 0.2});
 }
 
@@ -55,7 +61,6 @@ Step step_of(const Kind& kind, Recompute recompute, const PackedInput& input) {
   at::Tensor(model->parameters().flat()).copy_(at::randn({model->parameters().num_elements()}) * 0.2);
   model->parameters().refresh_compute_copies();
   GradientAccumulator accumulator(model->parameters(), Summation::kInOrder);
-  dist::SingleProcessGroup alone;
   accumulator.begin_step();
   accumulator.begin_pack();
   Step step;
@@ -64,7 +69,7 @@ Step step_of(const Kind& kind, Recompute recompute, const PackedInput& input) {
     step.logits.square().sum().backward();
   });
   accumulator.end_pack();
-  step.gradients = accumulator.reduce(alone).clone();
+  step.gradients = accumulator.sum_packs().clone();
   return step;
 }
 

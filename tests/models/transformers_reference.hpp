@@ -10,7 +10,6 @@
 #include <string>
 #include <vector>
 
-#include "dist/single_process_group.hpp"
 #include "models/files/safetensors.hpp"
 #include "models/gradients/gradient_accumulator.hpp"
 #include "models/losses/loss.hpp"
@@ -53,7 +52,6 @@ class TransformersReference {
   void expect_equal_step(Model& model) const {
     const ParameterStore& store = model.parameters();
     GradientAccumulator accumulator(store, Summation::kInOrder);
-    dist::SingleProcessGroup alone;
     const at::Tensor targets = tensor("targets");
     const auto loss = make_loss({}, targets.size(1));
     accumulator.begin_step();
@@ -64,7 +62,7 @@ class TransformersReference {
     const double logit_error = (logits - tensor("logits")).abs().max().item<double>();
     testing::Test::RecordProperty("logit_error", std::to_string(logit_error));
     EXPECT_LE(logit_error, 1e-4);
-    const at::Tensor flat = accumulator.reduce(alone);
+    const at::Tensor flat = accumulator.sum_packs();
     expect_gradients("exact_gradient.", store, flat);
     expect_gradients("gradient.", store, flat);
   }
@@ -106,7 +104,6 @@ inline double relative_error(const at::Tensor& logits, const at::Tensor& expecte
 /// A pack of eight inputs has the logits of eight packs of one, and their gradients add up to its own; dropout on.
 inline void expect_packing_changes_nothing(Model& model, const PackedInput& whole) {
   GradientAccumulator together(model.parameters(), Summation::kInOrder), apart(model.parameters(), Summation::kInOrder);
-  dist::SingleProcessGroup alone;
   const DrawContext draws{11, 5, 0};
   together.begin_step();
   together.begin_pack();
@@ -125,7 +122,7 @@ inline void expect_packing_changes_nothing(Model& model, const PackedInput& whol
     apart.end_pack();
     EXPECT_LE((row[0] - logits[s]).abs().max().item<double>(), 1e-5) << "sample " << s;
   }
-  const at::Tensor expected = apart.reduce(alone), actual = together.reduce(alone);
+  const at::Tensor expected = apart.sum_packs(), actual = together.sum_packs();
   EXPECT_LE((actual - expected).norm().item<double>(), 1e-5 * expected.norm().item<double>());
   const at::Tensor undropped = model.forward(whole, {});
   EXPECT_GT((undropped - logits).abs().max().item<double>(), 1e-2) << "dropout did nothing";
@@ -135,7 +132,6 @@ inline void expect_packing_changes_nothing(Model& model, const PackedInput& whol
 inline void expect_empty_pack_runs(Model& model, std::int64_t outputs) {
   const PackedInput empty = pack_of(at::empty({0}, at::kLong), at::empty({0}, at::kLong), {});
   GradientAccumulator accumulator(model.parameters(), Summation::kInOrder);
-  dist::SingleProcessGroup alone;
   accumulator.begin_step();
   accumulator.begin_pack();
   const at::Tensor logits = model.forward(empty, {Mode::kTraining, {}, &accumulator});
@@ -144,7 +140,7 @@ inline void expect_empty_pack_runs(Model& model, std::int64_t outputs) {
   accumulator.end_pack();
   EXPECT_EQ(logits.sizes(), (at::IntArrayRef{0, outputs}));
   EXPECT_EQ(loss.item<float>(), 0.0F);
-  EXPECT_EQ(accumulator.reduce(alone).abs().max().item<float>(), 0.0F);
+  EXPECT_EQ(accumulator.sum_packs().abs().max().item<float>(), 0.0F);
 }
 
 }  // namespace meshfold::models

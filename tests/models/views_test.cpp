@@ -4,9 +4,10 @@
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
-#include "dist/single_process_group.hpp"
 #include "models/gradients/gradient_accumulator.hpp"
 #include "models/networks/bert.hpp"
+#include "models/networks/sequence_model.hpp"
+#include "models/parameters/parameter_initialization.hpp"
 
 namespace meshfold::models {
 namespace {
@@ -35,7 +36,8 @@ HeadConfig head_of(std::int64_t views, std::vector<Feature> features, Pooling po
 }
 
 std::unique_ptr<Model> make_model(const HeadConfig& head) {
-  auto model = make_bert(tiny_bert(), head, {.hidden = 0.2, .attention = 0.1}, at::kFloat);
+  auto model =
+      make_sequence_model(make_bert_backbone(tiny_bert(), {.hidden = 0.2, .attention = 0.1}), head, at::kFloat);
   for (const Parameter& parameter : model->parameters()) initialize_parameter(parameter, 11, 0.3);
   return model;
 }
@@ -76,14 +78,13 @@ struct Pass {
 
 Pass run(Model& model, const PackedInput& input, const at::Tensor& weights) {
   GradientAccumulator accumulator(model.parameters(), Summation::kInOrder);
-  dist::SingleProcessGroup alone;
   accumulator.begin_step();
   accumulator.begin_pack();
   const at::AutoGradMode with_grad(true);
   const at::Tensor outputs = model.forward(input, {Mode::kTraining, {.seed = 5, .step = 3, .pass = 0}, &accumulator});
   (outputs * weights).sum().backward();
   accumulator.end_pack();
-  return {outputs.detach(), accumulator.reduce(alone).clone()};
+  return {outputs.detach(), accumulator.sum_packs().clone()};
 }
 
 at::Tensor part_of(const Pass& pass, const Model& model, const std::string& name) {

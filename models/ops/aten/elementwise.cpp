@@ -50,7 +50,7 @@ at::Tensor activate(const at::Tensor& z, Activation activation) {
 }  // namespace
 
 Activations add_bias_and_activate(at::Tensor sums, const at::Tensor& bias, Activation activation, at::ScalarType type) {
-  const at::Tensor z = sums.add_(bias).to(type);
+  const at::Tensor z = (bias.defined() ? sums.add_(bias) : sums).to(type);
   return {z, activate(z, activation)};
 }
 
@@ -72,7 +72,8 @@ NormResult norm_forward(const NormInput& input) {
   result.rstd = (centred.square().mean(1) + input.epsilon).sqrt().reciprocal();
   const at::Tensor normalized = centred * result.rstd.unsqueeze(1);
   result.normalized = normalized.to(input.x.defined() ? input.x.scalar_type() : at::kFloat);
-  result.y = drop(normalized * input.gamma + input.beta, input.after);
+  const at::Tensor scaled = normalized * input.gamma;
+  result.y = drop(input.beta.defined() ? scaled + input.beta : scaled, input.after);
   return result;
 }
 

@@ -7,8 +7,8 @@
 /// Bias and activation in one pass over a product, and their backward with the bias gradient in one pass.
 namespace meshfold::models::ops {
 
-/// `sums` fp32 or bf16 [rows, width], bias fp32 [width]; results in `type`: that of the sums, which z then overwrites,
-/// or bf16.
+/// `sums` [rows, width], bias fp32 [width] or undefined: none; results in `type`. Where that is the type of the sums, z
+/// overwrites them.
 Activations add_bias_and_activate(at::Tensor sums, const at::Tensor& bias, Activation activation, at::ScalarType type);
 
 /// `z` as add_bias_and_activate left it; not read for kNone. dy [rows, width] in the type of z.

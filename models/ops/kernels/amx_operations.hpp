@@ -7,13 +7,14 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "models/context/operand_types.hpp"
 #include "models/ops/kernels/aligned_buffer.hpp"
 #include "models/ops/kernels/amx_packing.hpp"
 #include "models/ops/kernels/amx_panel.hpp"
 #include "models/ops/kernels/amx_tiles.hpp"
 #include "models/ops/kernels/product_epilogues.hpp"
 
-/// The four products of amx_products.hpp over any file of tiles. Included where __x86_64__ is defined, in files
+/// The four products of bf16_products.hpp over any file of tiles. Included where __x86_64__ is defined, in files
 /// compiled with OpenMP; called only where the CPU has AVX512-BF16.
 namespace meshfold::models::ops::kernels::amx {
 
@@ -82,8 +83,8 @@ void linear_forward_over(const at::Tensor& x, const at::Tensor& weight, const at
                          at::Tensor z, at::Tensor y) {
   with_activation(activation, [&](auto kind) {
     const StoreActivated<decltype(kind)::value, kGroupColumns> store{
-        bias.const_data_ptr<float>(), z.defined() ? z.mutable_data_ptr<at::BFloat16>() : nullptr,
-        y.mutable_data_ptr<at::BFloat16>(), y.size(1)};
+        bias.defined() ? bias.const_data_ptr<float>() : nullptr,
+        z.defined() ? z.mutable_data_ptr<at::BFloat16>() : nullptr, y.mutable_data_ptr<at::BFloat16>(), y.size(1)};
     multiply<Tiles>({Operand::kAsStored, matrix_of(x)}, {Operand::kTransposed, matrix_of(weight)}, store);
   });
 }
@@ -91,11 +92,9 @@ void linear_forward_over(const at::Tensor& x, const at::Tensor& weight, const at
 template <TileFile Tiles>
 void product_input_gradient_over(const at::Tensor& dy, const at::Tensor& weight, at::Tensor dx) {
   const PackedOperand left{Operand::kAsStored, matrix_of(dy)}, right{Operand::kAsStored, matrix_of(weight)};
-  if (dx.scalar_type() == at::kBFloat16) {
-    multiply<Tiles>(left, right, StoreAs<at::BFloat16>{dx.mutable_data_ptr<at::BFloat16>(), dx.size(1)});
-  } else {
-    multiply<Tiles>(left, right, StoreAs<float>{dx.mutable_data_ptr<float>(), dx.size(1)});
-  }
+  dispatch_operands(dx.scalar_type(), "linear", [&]<typename T>() {
+    multiply<Tiles>(left, right, StoreAs<T>{dx.mutable_data_ptr<T>(), dx.size(1)});
+  });
 }
 
 template <TileFile Tiles>

@@ -12,10 +12,12 @@
 #include <utility>
 
 #include "base/instruction_set.hpp"
+#include "models/context/operand_types.hpp"
 #include "models/ops/kernels/aligned_buffer.hpp"
 #include "models/ops/kernels/bf16_panels.hpp"
 
 #if defined(__x86_64__)
+#include "models/ops/kernels/amx_operations.hpp"
 #include "models/ops/kernels/bf16_tile.hpp"
 #include "models/ops/kernels/product_epilogues.hpp"
 #endif
@@ -143,7 +145,7 @@ void add_weight_gradient(const Bf16Matrix& dy, const Bf16Matrix& x, const AddToS
 void linear_forward(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, Activation activation,
                     at::Tensor z, at::Tensor y) {
   with_activation(activation, [&](auto kind) {
-    const StoreActivated<decltype(kind)::value> store{bias.const_data_ptr<float>(),
+    const StoreActivated<decltype(kind)::value> store{bias.defined() ? bias.const_data_ptr<float>() : nullptr,
                                                       z.defined() ? z.mutable_data_ptr<at::BFloat16>() : nullptr,
                                                       y.mutable_data_ptr<at::BFloat16>(), y.size(1)};
     const auto pack = [w = matrix_of(weight)](std::int64_t column, std::uint32_t* panel) {
@@ -158,11 +160,9 @@ void product_input_gradient(const at::Tensor& dy, const at::Tensor& weight, at::
     pack_interleaved(w, column, panel);
   };
   const std::int64_t width = dx.size(1);
-  if (dx.scalar_type() == at::kBFloat16) {
-    multiply(matrix_of(dy), width, pack, StoreAs<at::BFloat16>{dx.mutable_data_ptr<at::BFloat16>(), width});
-  } else {
-    multiply(matrix_of(dy), width, pack, StoreAs<float>{dx.mutable_data_ptr<float>(), width});
-  }
+  dispatch_operands(dx.scalar_type(), "linear", [&]<typename T>() {
+    multiply(matrix_of(dy), width, pack, StoreAs<T>{dx.mutable_data_ptr<T>(), width});
+  });
 }
 
 void activated_input_gradient(const at::Tensor& dy, const at::Tensor& weight, const at::Tensor& z,
@@ -194,8 +194,10 @@ void weight_gradient(const at::Tensor& dy, const at::Tensor& x, Beta beta, at::T
 ProductKernels dot_products() {
   return {linear_forward, product_input_gradient, activated_input_gradient, weight_gradient};
 }
+ProductKernels tile_products() { return amx::products_over<amx::AmxTiles>(); }
 #else
 ProductKernels dot_products() { return {}; }
+ProductKernels tile_products() { return {}; }
 #endif
 
 }  // namespace meshfold::models::ops::kernels

@@ -7,6 +7,7 @@
 
 #include "base/instruction_set.hpp"
 #include "models/context/back_end.hpp"
+#include "models/context/operand_types.hpp"
 #include "models/ops/aten/elementwise.hpp"
 #include "models/ops/kernels/chunks.hpp"
 #include "models/ops/kernels/vector_math.hpp"
@@ -21,7 +22,7 @@ struct ForwardRows {
   const float* base;
   const T* x;
   const RowDropout *before, *after;
-  const float *gamma, *beta;
+  const float *gamma, *beta;  ///< beta may be null
   float epsilon;
   std::int64_t width;
   float* y;
@@ -53,7 +54,11 @@ struct ForwardKernel {
       const float rstd = 1.0F / std::sqrt(variance + rows.epsilon);
       float* y = rows.y + r * width;
       for (std::int64_t i = 0; i < width; ++i) h[i] *= rstd;
-      for (std::int64_t i = 0; i < width; ++i) y[i] = h[i] * rows.gamma[i] + rows.beta[i];
+      if (rows.beta) {
+        for (std::int64_t i = 0; i < width; ++i) y[i] = h[i] * rows.gamma[i] + rows.beta[i];
+      } else {
+        for (std::int64_t i = 0; i < width; ++i) y[i] = h[i] * rows.gamma[i];
+      }
       if (rows.normalized) {
         rows.rstd[r] = rstd;
         T* normalized = rows.normalized + r * width;
@@ -125,7 +130,7 @@ void forward_typed(const NormInput& input, const at::Tensor& x, NormResult& resu
                             active(input.before),
                             active(input.after),
                             input.gamma.const_data_ptr<float>(),
-                            input.beta.const_data_ptr<float>(),
+                            input.beta.defined() ? input.beta.const_data_ptr<float>() : nullptr,
                             static_cast<float>(input.epsilon),
                             input.base.size(1),
                             result.y.mutable_data_ptr<float>(),
@@ -165,19 +170,16 @@ void backward_typed(const at::Tensor& dy, const NormResult& saved, const at::Ten
 }  // namespace
 
 NormResult norm_forward(const NormInput& input) {
+  const at::ScalarType kept = input.x.defined() ? input.x.scalar_type() : at::kFloat;
+  check_operands(kept, "norm");
   if (back_end_of(input.base) == BackEnd::kAten) return aten::norm_forward(input);
   const at::Tensor x = input.x.defined() ? input.x.contiguous() : input.x;
-  const at::ScalarType kept = x.defined() ? x.scalar_type() : at::kFloat;
   NormResult result{at::empty_like(input.base), {}, {}};
   if (input.mode == Mode::kTraining) {
     result.normalized = at::empty_like(input.base, input.base.options().dtype(kept));
     result.rstd = at::empty({input.base.size(0)}, input.base.options());
   }
-  if (kept == at::kBFloat16) {
-    forward_typed<at::BFloat16>(input, x, result);
-  } else {
-    forward_typed<float>(input, x, result);
-  }
+  dispatch_operands(kept, "norm", [&]<typename T>() { forward_typed<T>(input, x, result); });
   return result;
 }
 
@@ -188,11 +190,9 @@ NormGradients norm_backward(const at::Tensor& output_gradient, const NormResult&
   NormGradients gradients;
   gradients.base = at::empty_like(dy);
   if (x_type != at::ScalarType::Undefined) gradients.x = at::empty_like(dy, dy.options().dtype(x_type));
-  if (x_type == at::kBFloat16) {
-    backward_typed<at::BFloat16>(dy, saved, gamma, before, after, gradients);
-  } else {
-    backward_typed<float>(dy, saved, gamma, before, after, gradients);
-  }
+  dispatch_operands(saved.normalized.scalar_type(), "norm", [&]<typename T>() {  // the type of x where there is one
+    backward_typed<T>(dy, saved, gamma, before, after, gradients);
+  });
   return gradients;
 }
 

@@ -6,8 +6,8 @@
 
 #include "base/instruction_set.hpp"
 #include "models/context/back_end.hpp"
+#include "models/context/operand_types.hpp"
 #include "models/ops/kernels/activation.hpp"
-#include "models/ops/kernels/amx_products.hpp"
 #include "models/ops/kernels/bf16_products.hpp"
 #include "models/ops/kernels/small_products_avx512.hpp"
 
@@ -67,6 +67,7 @@ std::string kernel_paths() {
 
 LinearOutput linear_forward(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                             Activation activation, Keep keep) {
+  check_operands(x.scalar_type(), "linear");
   const bool keeps = keep == Keep::kPreActivationToo && activation != Activation::kNone;
   LinearOutput result;
   if (const auto products = kernels_for(x, x.size(1))) {

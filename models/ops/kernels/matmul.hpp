@@ -9,7 +9,7 @@
 
 /// Matrix products, one interface over back ends that are chosen at run time. bf16 operands are summed in fp32
 /// everywhere:
-///  - with AMX tiles: tile_products() of amx_products.hpp;
+///  - with AMX tiles: tile_products() of bf16_products.hpp;
 ///  - with fast AVX512-BF16 dot products: dot_products() of bf16_products.hpp;
 ///  - else: operands widened to fp32, one sgemm, the result rounded to bf16. Measured on AVX2, LibTorch's bf16 products
 ///    run at 5 GFLOP/s a thread and sgemm at 40; widening costs a few percent of the product.
@@ -27,7 +27,7 @@ struct LinearOutput {
 };
 enum class Keep { kOutput, kPreActivationToo };
 /// y = activation(x W^T + bias), in the type of x. x [rows, in], weight [out, in], equal types, fp32 or bf16; bias fp32
-/// [out].
+/// [out], or undefined: none.
 LinearOutput linear_forward(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                             Activation activation, Keep keep);
 /// dy W: the gradient of x. dy [rows, out]; result [rows, in] in `result_type`.

@@ -61,14 +61,16 @@ struct StoreAs {
 
 template <Activation kActivation, std::int64_t kWidth = kPanelColumns>
 struct StoreActivated {
-  const float* bias;
+  const float* bias;    ///< may be null
   at::BFloat16 *z, *y;  ///< z may be null
   std::int64_t stride;
 
   void prefetch(std::int64_t, std::int64_t) const {}
   MESHFOLD_TARGET_AVX512_BF16 void operator()(float* sums, std::int64_t row, std::int64_t column,
                                               std::int64_t count) const {
-    for (std::int64_t i = 0; i < count; ++i) sums[i] += bias[column + i];
+    if (bias) {
+      for (std::int64_t i = 0; i < count; ++i) sums[i] += bias[column + i];
+    }
     const std::int64_t place = row * stride + column;
     if constexpr (kActivation != Activation::kNone) {
       if (z) store_row(sums, count, z + place);

@@ -4,17 +4,13 @@
 
 #include <cstdint>
 
+#include "models/ops/kernels/strided_rows.hpp"
+
 /// Small products of bf16 rows in the caller's thread, only where base::has_avx512_bf16(): operands are taken as they
 /// are and sums are fp32, so against a product of the widened operands only the order of the sum differs.
 namespace meshfold::models::ops::kernels {
 
-/// Rows of a matrix in bf16 that lie `stride` elements apart.
-struct Bf16Rows {
-  const at::BFloat16* data = nullptr;
-  std::int64_t stride = 0;
-
-  Bf16Rows from(std::int64_t row) const { return {data + row * stride, stride}; }
-};
+using Bf16Rows = StridedRows<const at::BFloat16>;
 
 /// B^T in panels (bf16_panels.hpp), for many products with it; b [n, k], k even. `panels` is aligned to a cache line
 /// and has packed_elements(n, k).

@@ -12,7 +12,7 @@ struct NormInput {
   at::Tensor x;                        ///< fp32 or bf16 [rows, width]; may be undefined: no summand
   const RowDropout* before = nullptr;  ///< on x
   const RowDropout* after = nullptr;   ///< on the result
-  at::Tensor gamma, beta;              ///< fp32 [width]
+  at::Tensor gamma, beta;              ///< fp32 [width]; beta may be undefined: none
   double epsilon = 1e-12;
   Mode mode = Mode::kTraining;  ///< only training keeps what backward needs
 };

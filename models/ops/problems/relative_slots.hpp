@@ -26,6 +26,8 @@ class RelativeSlots {
 
   std::int64_t first() const { return first_; }  ///< row of the table
   std::int64_t count() const { return count_; }  ///< rows of the table; 0 if longest is 0
+  /// Those that the first queries of inputs touch: of the distances -(longest - 1) .. 0, which come first.
+  std::int64_t count_of_first_query() const { return longest_ == 0 ? 0 : slot(0) + 1; }
   /// Of query - key = `distance`; never falls as the distance rises.
   std::int32_t slot(std::int64_t distance) const { return by_descending_distance_[longest_ - 1 - distance]; }
   /// [key] is the slot of this query and the key, for keys 0 .. longest - 1.
@@ -45,6 +47,11 @@ class RelativeSlots {
   std::vector<std::int32_t> by_rising_distance_;      ///< the same backwards, then a vector of the last
   bool rises_one_by_one_ = true;
 };
+
+/// How many slots the first queries of inputs of at most `longest` tokens touch.
+inline std::int64_t first_row_slots(const RelativeBuckets& buckets, std::int64_t longest) {
+  return RelativeSlots(buckets, longest).count_of_first_query();
+}
 
 /// Tokens of the pack's longest input, 0 for an empty pack.
 std::int64_t longest_input(const PackedInput& input);

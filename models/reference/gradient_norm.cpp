@@ -1,8 +1,9 @@
+#include "models/reference/gradient_norm.hpp"
+
 #include <cmath>
 #include <numeric>
 #include <stdexcept>
 
-#include "models/gradients/gradient_accumulator.hpp"
 #include "models/gradients/parameter_blocks.hpp"
 
 namespace meshfold::models {

@@ -1,16 +1,58 @@
-#include "models/ops/kernels/first_row_kernels.hpp"
+// The first query of one input and one head against all keys of the input, in fp32. L keys, D columns of the head, A
+// slots that first queries touch, P: L rounded up to eight draws of dropout.
+#include "models/ops/kernels/first_row_attention.hpp"
 
-#include <ATen/core/Tensor.h>
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
-#include <algorithm>
+#include <vector>
 
 #include "base/instruction_set.hpp"
+#include "models/context/operand_types.hpp"
+#include "models/ops/kernels/attention_rows.hpp"
 #include "models/ops/kernels/softmax_rows.hpp"
 
 namespace meshfold::models::ops {
 namespace {
 
+/// One input and head. T: float or BFloat16.
+template <typename T>
+struct FirstRowProblem {
+  std::int64_t length = 0, width = 0, head = 0;
+  std::uint32_t philox_row = 0;
+  float scale = 1.0F;                                 ///< on the sum of all three terms
+  const Dropout* dropout = nullptr;                   ///< of the probabilities
+  const T* query = nullptr;                           ///< [D]
+  StridedRows<const T> key, value;                    ///< [L, D]
+  StridedRows<const T> position_query, position_key;  ///< [A, D]; null: the scores lack that term
+  const std::int32_t* slots = nullptr;                ///< [L]: of the query and each key; null without positions
+};
+
+/// Where backward puts its results.
+template <typename T>
+struct FirstRowGradients {
+  T* query = nullptr;                               ///< [D]
+  StridedRows<T> key, value;                        ///< [L, D]
+  StridedRows<float> position_query, position_key;  ///< [A, D], added to; null where the problem has none
+};
+
 std::int64_t padded_to_vectors(std::int64_t columns) { return (columns + kLanes - 1) / kLanes * kLanes; }
+
+/// Scratch of one thread.
+struct FirstRowScratch {
+  FirstRowScratch(std::int64_t longest, std::int64_t width)
+      : scores(Dropout::padded_width(longest)),
+        gradient(scores.size()),
+        multipliers(scores.size()),
+        query(padded_to_vectors(width)),
+        row(query.size()),
+        position(query.size()),
+        output_gradient(query.size()),
+        sum(query.size()) {}
+
+  std::vector<float> scores, gradient, multipliers;               ///< [P]
+  std::vector<float> query, row, position, output_gradient, sum;  ///< [D padded to whole vectors], the padding zero
+};
 
 template <typename T>
 [[gnu::always_inline]] inline void load(const T* source, std::int64_t width, float* out) {
@@ -132,24 +174,14 @@ void draw_multipliers(const FirstRowProblem<T>& p, FirstRowScratch& scratch) {
   p.dropout->fill(p.philox_row, place, 1, p.length, scratch.multipliers.data());
 }
 
-}  // namespace
-
-FirstRowScratch::FirstRowScratch(std::int64_t longest, std::int64_t width)
-    : scores(Dropout::padded_width(longest)),
-      gradient(scores.size()),
-      multipliers(scores.size()),
-      query(padded_to_vectors(width)),
-      row(query.size()),
-      position(query.size()),
-      output_gradient(query.size()),
-      sum(query.size()) {}
-
+/// output [D]; log_sum_exp null: not wanted.
 template <typename T>
 void first_row_forward(const FirstRowProblem<T>& problem, FirstRowScratch& scratch, T* output, float* log_sum_exp) {
   draw_multipliers(problem, scratch);
   base::run_kernel<ForwardKernel>(problem, &scratch, output, log_sum_exp);
 }
 
+/// `output_gradient` [D]; `log_sum_exp` as forward left it. The dropout is drawn again.
 template <typename T>
 void first_row_backward(const FirstRowProblem<T>& problem, FirstRowScratch& scratch, const T* output_gradient,
                         float log_sum_exp, const FirstRowGradients<T>& gradients) {
@@ -158,11 +190,86 @@ void first_row_backward(const FirstRowProblem<T>& problem, FirstRowScratch& scra
   base::run_kernel<SpreadKernel>(problem, &scratch, gradients);
 }
 
-template void first_row_forward(const FirstRowProblem<float>&, FirstRowScratch&, float*, float*);
-template void first_row_forward(const FirstRowProblem<at::BFloat16>&, FirstRowScratch&, at::BFloat16*, float*);
-template void first_row_backward(const FirstRowProblem<float>&, FirstRowScratch&, const float*, float,
-                                 const FirstRowGradients<float>&);
-template void first_row_backward(const FirstRowProblem<at::BFloat16>&, FirstRowScratch&, const at::BFloat16*, float,
-                                 const FirstRowGradients<at::BFloat16>&);
+/// work(problem, number of the input, scratch) for every head and each of its inputs in order; parallel over heads.
+template <typename T, typename Work>
+void for_each_first_row(const AttentionProblem& all, const Work& work) {
+  const PackedInput& input = all.input;
+  const std::int64_t width = all.config.head_width, longest = longest_input(input);
+  const OperandRows<const T, const T> operands(all.operands);
+  at::parallel_for(0, all.config.num_heads, 1, [&](std::int64_t begin, std::int64_t end) {
+    FirstRowScratch scratch(longest, width);
+    for (std::int64_t head = begin; head < end; ++head) {
+      const OperandRows<const T, const T> own = operands.of_head(head, width);
+      FirstRowProblem<T> problem;
+      problem.width = width;
+      problem.head = head;
+      problem.scale = all.scale;
+      problem.dropout = &all.dropout;
+      problem.slots = all.slots && longest > 0 ? all.slots->of_query(0) : nullptr;
+      problem.position_query = own.position_query;
+      problem.position_key = own.position_key;
+      for (std::int64_t s = 0; s < input.num_inputs(); ++s) {
+        const std::int64_t first = input.cu_seqlens[s];
+        problem.length = input.cu_seqlens[s + 1] - first;
+        problem.philox_row = input.philox_rows[s];
+        problem.query = own.query[s];
+        problem.key = own.key.from(first);
+        problem.value = own.value.from(first);
+        work(problem, s, scratch);
+      }
+    }
+  });
+}
+
+template <typename T>
+void forward_typed(const AttentionProblem& all, AttentionResult& result) {
+  const StridedRows<T> output = rows_of<T>(result.output);
+  float* log_sum_exp = result.log_sum_exp.defined() ? result.log_sum_exp.mutable_data_ptr<float>() : nullptr;
+  const std::int64_t num_inputs = all.input.num_inputs();
+  for_each_first_row<T>(all, [&](const FirstRowProblem<T>& problem, std::int64_t s, FirstRowScratch& scratch) {
+    first_row_forward(problem, scratch, output[s] + problem.head * problem.width,
+                      log_sum_exp ? log_sum_exp + problem.head * num_inputs + s : nullptr);
+  });
+}
+
+template <typename T>
+void backward_typed(const AttentionProblem& all, const at::Tensor& dy, const at::Tensor& log_sum_exp,
+                    const AttentionOperands& gradients) {
+  const OperandRows<T, float> targets(gradients);
+  const StridedRows<const T> output_gradient = rows_of<const T>(dy);
+  const float* statistics = log_sum_exp.const_data_ptr<float>();
+  const std::int64_t num_inputs = all.input.num_inputs();
+  for_each_first_row<T>(all, [&](const FirstRowProblem<T>& problem, std::int64_t s, FirstRowScratch& scratch) {
+    const OperandRows<T, float> own = targets.of_head(problem.head, problem.width);
+    const std::int64_t first = all.input.cu_seqlens[s];
+    first_row_backward(problem, scratch, output_gradient[s] + problem.head * problem.width,
+                       statistics[problem.head * num_inputs + s],
+                       {.query = own.query[s],
+                        .key = own.key.from(first),
+                        .value = own.value.from(first),
+                        .position_query = own.position_query,
+                        .position_key = own.position_key});
+  });
+}
+
+AttentionResult forward(const AttentionProblem& problem) {
+  AttentionResult result = empty_result(problem);
+  dispatch_operands(problem.operands.query.scalar_type(), "attention",
+                    [&]<typename T>() { forward_typed<T>(problem, result); });
+  return result;
+}
+
+void backward(const AttentionProblem& problem, const at::Tensor& output_gradient, const at::Tensor& log_sum_exp,
+              const AttentionOperands& gradients) {
+  for (const at::Tensor& sum : {gradients.position_query, gradients.position_key}) {
+    if (sum.defined()) sum.zero_();
+  }
+  dispatch_operands(problem.operands.query.scalar_type(), "attention",
+                    [&]<typename T>() { backward_typed<T>(problem, output_gradient, log_sum_exp, gradients); });
+}
+
+}  // namespace
+
+AttentionKernels first_row_attention() { return {forward, backward}; }
 
 }  // namespace meshfold::models::ops
