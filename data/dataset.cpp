@@ -7,11 +7,12 @@
 
 #include "data/dataset_columns.hpp"
 #include "data/dataset_format.hpp"
+#include "data/map_input.hpp"
 
 namespace meshfold::data {
 
 struct Dataset::State {
-  std::unique_ptr<MappedFile> mapped;
+  std::unique_ptr<base::MappedFile> mapped;
   std::map<std::string, std::string> attributes;
   std::string source_hash;
   std::uint32_t num_samples = 0, views = 1, num_targets = 0, num_features = 0;
@@ -77,7 +78,7 @@ std::uint32_t views_of(const DatasetColumns& columns, const std::map<std::string
 
 Dataset Dataset::open(const std::filesystem::path& file, Read read) {
   auto state = std::make_shared<State>();
-  if (read == Read::kMapped) state->mapped = std::make_unique<MappedFile>(file);
+  if (read == Read::kMapped) state->mapped = std::make_unique<base::MappedFile>(map_input(file));
   const DatasetColumns columns(file, state->mapped.get());
   state->attributes = checked_attributes(columns);
   state->source_hash = state->attributes["source_hash"];

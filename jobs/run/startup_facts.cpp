@@ -18,10 +18,7 @@ namespace {
 std::string shorten(const std::vector<std::string>& names) {
   if (names.empty()) return "none";
   constexpr std::size_t kShown = 6;
-  std::string text;
-  for (std::size_t i = 0; i < std::min(kShown, names.size()); ++i) text += (i == 0 ? "" : ", ") + names[i];
-  if (names.size() > kShown) text += " and " + std::to_string(names.size() - kShown) + " more (see the log)";
-  return text;
+  return base::shortened(names, kShown) + (names.size() > kShown ? " (see the log)" : "");
 }
 
 const char* outputs_in_words(models::Task task) {

@@ -15,7 +15,7 @@
 #include "jobs/report/run_state.hpp"
 #include "jobs/run/progress_board.hpp"
 #include "jobs/run/run_outcome.hpp"
-#include "jobs/train/trainer.hpp"
+#include "jobs/train/parts.hpp"
 #include "models/directory/load_model.hpp"
 
 namespace meshfold::jobs {
