@@ -1,6 +1,7 @@
 #include "models/parameters/parameter_store.hpp"
 
 #include <ATen/Functions.h>
+#include <c10/core/ScalarType.h>
 #include <xxhash.h>
 
 #include <algorithm>

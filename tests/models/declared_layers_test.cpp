@@ -181,7 +181,11 @@ TEST(DeclaredLayers, AreThoseThatHuggingFaceNamesStateInDeberta) {
   config.num_segments = 2;
   config.max_positions = 16;
   config.relative_attention = config.norm_relative_embeddings = true;
-  config.attention = {2, {.num_buckets = 4, .max_distance = 12}, true, true, 3};
+  config.attention = {.num_heads = 2,
+                      .head_width = kWidth / 2,
+                      .buckets = {.num_buckets = 4, .max_distance = 12},
+                      .content_to_position = true,
+                      .position_to_content = true};
   ParameterStore store;
 
   make_deberta_backbone(config, {})->declare({store, Region::kTokens});

@@ -86,7 +86,7 @@ struct AttentionResult {
   at::Tensor log_sum_exp;  ///< fp32 [H, Q], for backward; undefined outside of training
 };
 
-/// To be written.
+/// Tensors for a back end to write.
 AttentionResult empty_result(const AttentionProblem& problem);
 
 /// One way to compute attention problems.
