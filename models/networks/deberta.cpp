@@ -49,7 +49,7 @@ class DebertaBackbone final : public Backbone {
   void declare(const ParameterDeclaration& declare) const override;
   void bind(const ParameterStore& store, const LayerRange& range) override;
   LayerStream embed(const PackedInput& input, const ForwardContext& context) const override;
-  LayerStream layer(const LayerStream& stream, std::int64_t index, Rows rows, const PackedInput& input,
+  LayerStream layer(const LayerStream& stream, std::int64_t index, QueryRows rows, const PackedInput& input,
                     const ForwardContext& context) const override;
   BackboneShape shape() const override {
     return {config_.num_layers,
@@ -232,9 +232,9 @@ LayerStream DebertaBackbone::layer_of_first_tokens(const LayerStream& stream, st
           stream.relative};
 }
 
-LayerStream DebertaBackbone::layer(const LayerStream& stream, std::int64_t index, Rows rows, const PackedInput& input,
-                                   const ForwardContext& context) const {
-  if (rows == Rows::kFirst) return layer_of_first_tokens(stream, index, input, context);
+LayerStream DebertaBackbone::layer(const LayerStream& stream, std::int64_t index, QueryRows rows,
+                                   const PackedInput& input, const ForwardContext& context) const {
+  if (rows == QueryRows::kFirst) return layer_of_first_tokens(stream, index, input, context);
   const LayerParameters& p = layers_[static_cast<std::size_t>(index)];
   const at::Tensor positions = project_positions(stream.relative, slot_rows(input), index, context);
   const ParameterView& weight = p.query_key_value.weight;

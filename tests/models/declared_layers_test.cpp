@@ -45,7 +45,7 @@ class PlainBackbone final : public Backbone {
   LayerStream embed(const PackedInput& input, const ForwardContext& context) const override {
     return {ops::embed(input, {words_, {}, {}}, norm_, {0.0, 0}, context), {}};
   }
-  LayerStream layer(const LayerStream& stream, std::int64_t index, Rows, const PackedInput& input,
+  LayerStream layer(const LayerStream& stream, std::int64_t index, QueryRows, const PackedInput& input,
                     const ForwardContext& context) const override {
     const auto i = static_cast<std::size_t>(index);
     const at::Tensor mixed = ops::linear(stream.hidden, linears_[i], ops::Activation::kTanh, context);
