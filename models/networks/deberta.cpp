@@ -225,7 +225,7 @@ LayerStream DebertaBackbone::layer_of_first_tokens(const LayerStream& stream, st
   const at::Tensor key_value = ops::linear(stream.hidden, p.key_value, ops::Activation::kNone, context);
   const ops::DropoutSite site{attention_dropout_, static_cast<std::uint16_t>(index)};
   ops::AttentionConfig attention = config_.attention;
-  attention.queries = Rows::kFirst;
+  attention.queries = QueryRows::kFirst;
   const at::Tensor mixed =
       ops::attention({.query_key_value = {query, key_value}, .positions = positions}, attention, site, input, context);
   return {encoder_layer(mixed, hidden, p.behind_attention, layer_config_, index, first_tokens(input), context),

@@ -35,7 +35,7 @@ AttentionKernels kernels_for(const AttentionProblem& problem) {
   const bool has_host_kernels =
       config.kv_heads() == config.num_heads && config.mask == AttentionMask::kNone && config.soft_cap == 0.0;
   if (back_end_of(problem.operands.query) == BackEnd::kAten || !has_host_kernels) return aten::attention();
-  if (config.queries == Rows::kFirst) return first_row_attention();
+  if (config.queries == QueryRows::kFirst) return first_row_attention();
   return config.has_positions() ? disentangled_attention() : strip_attention();
 }
 

@@ -25,7 +25,7 @@ struct GroupQueries {
 };
 
 GroupQueries queries_of(const AttentionProblem& problem, const InputGroup& group) {
-  if (problem.config.queries == Rows::kFirst) return {1, group.inputs};
+  if (problem.config.queries == QueryRows::kFirst) return {1, group.inputs};
   return {group.length, group.tokens};
 }
 
