@@ -23,8 +23,9 @@ struct RankGeometry {
   std::int64_t compute_bytes = 4;  ///< of an element in the compute type
   bool cuts_words = false, cuts_attention = false, cuts_feed_forward = false;  ///< over the tensor axis
   bool recomputes = false;
-  models::Rows rows_for_head = models::Rows::kAll;  ///< of hidden states; and what is computed of the last layer
-  int forward_passes = 1;  ///< of a pack: 2 where a loss that couples the samples of a step is rehearsed
+  models::QueryRows rows_for_head =
+      models::QueryRows::kAll;  ///< of hidden states; and what is computed of the last layer
+  int forward_passes = 1;       ///< of a pack: 2 where a loss that couples the samples of a step is rehearsed
 
   bool is_first() const { return layers.first == 0; }
   bool is_last() const { return layers.end == model.num_layers; }
@@ -32,7 +33,7 @@ struct RankGeometry {
   std::int64_t own_rows(std::int64_t tokens) const;
   /// Whether only first tokens are computed of layer `index`, behind its keys and values.
   bool computes_first_tokens(std::int64_t index) const {
-    return index == model.num_layers - 1 && rows_for_head == models::Rows::kFirst;
+    return index == model.num_layers - 1 && rows_for_head == models::QueryRows::kFirst;
   }
   /// Whether backward passes through layer `index`.
   bool goes_back(std::int64_t index) const { return !rates.freeze_embeddings || index >= rates.freeze_lower_layers; }

@@ -82,7 +82,7 @@ Boundary boundary_before(const RankGeometry& rank, std::int64_t layer, const Pac
   const std::int64_t rows = rank.own_rows(pack.tokens);
   add(rows, learns(layer));
   add(pack.slots, !rank.rates.freeze_embeddings);
-  const std::int64_t for_head = rank.rows_for_head == models::Rows::kFirst ? pack.inputs : rows;
+  const std::int64_t for_head = rank.rows_for_head == models::QueryRows::kFirst ? pack.inputs : rows;
   for (std::int64_t state = rank.first_state; state < layer; ++state) add(for_head, learns(state));
   return boundary;
 }

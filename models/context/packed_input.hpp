@@ -29,7 +29,7 @@ struct PackedInput {
 PackedInput first_tokens(const PackedInput& input);
 
 /// Of which tokens something is computed.
-enum class Rows {
+enum class QueryRows {
   kAll,
   kFirst,  ///< the first token of every input: one row each, [S, H]
 };

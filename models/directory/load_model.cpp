@@ -1,6 +1,7 @@
 #include <set>
 #include <utility>
 
+#include "models/directory/directory_head.hpp"
 #include "models/directory/directory_tensors.hpp"
 #include "models/directory/load_model.hpp"
 #include "models/directory/model_outline.hpp"

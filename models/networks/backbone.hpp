@@ -52,7 +52,7 @@ class Backbone {
   virtual LayerStream embed(const PackedInput& input, const ForwardContext& context) const = 0;
   /// The stream after layer `index`, of the tokens that `rows` names; what comes in is that of all tokens. On a tensor
   /// axis of several ranks always of all.
-  virtual LayerStream layer(const LayerStream& stream, std::int64_t index, Rows rows, const PackedInput& input,
+  virtual LayerStream layer(const LayerStream& stream, std::int64_t index, QueryRows rows, const PackedInput& input,
                             const ForwardContext& context) const = 0;
   virtual BackboneShape shape() const = 0;
   /// Of LayerStream::relative for a pack; empty in models without it.

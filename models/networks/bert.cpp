@@ -62,7 +62,7 @@ class BertBackbone final : public Backbone {
   void declare(const ParameterDeclaration& declare) const override;
   void bind(const ParameterStore& store, const LayerRange& range) override;
   LayerStream embed(const PackedInput& input, const ForwardContext& context) const override;
-  LayerStream layer(const LayerStream& stream, std::int64_t index, Rows rows, const PackedInput& input,
+  LayerStream layer(const LayerStream& stream, std::int64_t index, QueryRows rows, const PackedInput& input,
                     const ForwardContext& context) const override;
   BackboneShape shape() const override {
     return {config_.num_layers,    config_.hidden_size,       config_.num_heads,  config_.vocabulary_size,
@@ -160,15 +160,15 @@ LayerStream BertBackbone::layer_of_first_tokens(const LayerStream& stream, std::
   const at::Tensor key_value = ops::linear(stream.hidden, p.key_value, ops::Activation::kNone, context);
   const ops::DropoutSite dropout{attention_dropout_, static_cast<std::uint16_t>(index)};
   const ops::AttentionConfig attention{
-      .num_heads = config_.num_heads, .head_width = layer_config_.head_width, .queries = Rows::kFirst};
+      .num_heads = config_.num_heads, .head_width = layer_config_.head_width, .queries = QueryRows::kFirst};
   const at::Tensor mixed = ops::attention({.query_key_value = {query, key_value}}, attention, dropout, input, context);
   return {encoder_layer(mixed, hidden, p.behind_attention, layer_config_, index, first_tokens(input), context),
           stream.relative};
 }
 
-LayerStream BertBackbone::layer(const LayerStream& stream, std::int64_t index, Rows rows, const PackedInput& input,
+LayerStream BertBackbone::layer(const LayerStream& stream, std::int64_t index, QueryRows rows, const PackedInput& input,
                                 const ForwardContext& context) const {
-  if (rows == Rows::kFirst) return layer_of_first_tokens(stream, index, input, context);
+  if (rows == QueryRows::kFirst) return layer_of_first_tokens(stream, index, input, context);
   const LayerParameters& p = layers_[static_cast<std::size_t>(index)];
   const at::Tensor mixed = attend(stream.hidden, p.query_key_value, index, input, context);
   return {encoder_layer(mixed, stream.hidden, p.behind_attention, layer_config_, index, input, context),

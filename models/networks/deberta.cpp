@@ -49,7 +49,7 @@ class DebertaBackbone final : public Backbone {
   void declare(const ParameterDeclaration& declare) const override;
   void bind(const ParameterStore& store, const LayerRange& range) override;
   LayerStream embed(const PackedInput& input, const ForwardContext& context) const override;
-  LayerStream layer(const LayerStream& stream, std::int64_t index, Rows rows, const PackedInput& input,
+  LayerStream layer(const LayerStream& stream, std::int64_t index, QueryRows rows, const PackedInput& input,
                     const ForwardContext& context) const override;
   BackboneShape shape() const override {
     return {config_.num_layers,
@@ -225,16 +225,16 @@ LayerStream DebertaBackbone::layer_of_first_tokens(const LayerStream& stream, st
   const at::Tensor key_value = ops::linear(stream.hidden, p.key_value, ops::Activation::kNone, context);
   const ops::DropoutSite site{attention_dropout_, static_cast<std::uint16_t>(index)};
   ops::AttentionConfig attention = config_.attention;
-  attention.queries = Rows::kFirst;
+  attention.queries = QueryRows::kFirst;
   const at::Tensor mixed =
       ops::attention({.query_key_value = {query, key_value}, .positions = positions}, attention, site, input, context);
   return {encoder_layer(mixed, hidden, p.behind_attention, layer_config_, index, first_tokens(input), context),
           stream.relative};
 }
 
-LayerStream DebertaBackbone::layer(const LayerStream& stream, std::int64_t index, Rows rows, const PackedInput& input,
-                                   const ForwardContext& context) const {
-  if (rows == Rows::kFirst) return layer_of_first_tokens(stream, index, input, context);
+LayerStream DebertaBackbone::layer(const LayerStream& stream, std::int64_t index, QueryRows rows,
+                                   const PackedInput& input, const ForwardContext& context) const {
+  if (rows == QueryRows::kFirst) return layer_of_first_tokens(stream, index, input, context);
   const LayerParameters& p = layers_[static_cast<std::size_t>(index)];
   const at::Tensor positions = project_positions(stream.relative, slot_rows(input), index, context);
   const ParameterView& weight = p.query_key_value.weight;

@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "models/context/dropout.hpp"
 #include "models/networks/pooler.hpp"
 
 namespace meshfold::models {
@@ -17,7 +18,7 @@ class Head {
   void declare(const ParameterDeclaration& declare) const;
   void bind(const ParameterStore& store);
   std::int64_t first_state() const { return pooler_->first_state(); }
-  Rows rows_read() const { return rows_read_by(config_); }
+  QueryRows rows_read() const { return rows_read_by(config_); }
   const HeadConfig& config() const { return config_; }
   /// [S / views, labels] fp32. A head that reads first tokens alone may be given these alone, of all states. Throws
   /// invalid_argument if the input has other views or features than the head.

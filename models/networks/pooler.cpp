@@ -168,19 +168,19 @@ class ConcatenatedPooler final : public Pooler {
 
 }  // namespace
 
-Rows rows_read_by(const HeadConfig& head) {
+QueryRows rows_read_by(const HeadConfig& head) {
   switch (head.pooling) {
     case Pooling::kCls:
     case Pooling::kConcatCls:
-      return Rows::kFirst;
+      return QueryRows::kFirst;
     case Pooling::kWeightedLayers:
-      return head.layer_pooling == Pooling::kCls ? Rows::kFirst : Rows::kAll;
+      return head.layer_pooling == Pooling::kCls ? QueryRows::kFirst : QueryRows::kAll;
     case Pooling::kMean:
     case Pooling::kMax:
     case Pooling::kMin:
     case Pooling::kLast:
     case Pooling::kAttention:
-      return Rows::kAll;
+      return QueryRows::kAll;
   }
   throw std::invalid_argument("a head has an unknown pooling");
 }

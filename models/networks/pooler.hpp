@@ -34,7 +34,7 @@ class Pooler {
 };
 
 /// Which tokens of its hidden states the pooler of a head reads.
-Rows rows_read_by(const HeadConfig& head);
+QueryRows rows_read_by(const HeadConfig& head);
 
 /// Throws invalid_argument for hidden states that the backbone does not have.
 std::unique_ptr<Pooler> make_pooler(const HeadConfig& head, const Backbone& backbone);

@@ -15,7 +15,7 @@ at::Tensor as_leaf(const at::Tensor& part) {
 
 }  // namespace
 
-LayerStream recomputed_layer(const Backbone& backbone, const LayerStream& stream, std::int64_t index, Rows rows,
+LayerStream recomputed_layer(const Backbone& backbone, const LayerStream& stream, std::int64_t index, QueryRows rows,
                              const PackedInput& input, const ForwardContext& context) {
   if (context.mode != Mode::kTraining) return backbone.layer(stream, index, rows, input, context);
   LayerStream kept;

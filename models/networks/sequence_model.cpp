@@ -77,9 +77,11 @@ class SequenceModel final : public Model, public PipelineStage {
   at::Tensor tell_completion(const at::Tensor& hidden, std::int64_t layer, const ForwardContext& context) const;
   /// What of its hidden states goes to the head. On a tensor axis rows of tokens are cut among the ranks, so there it
   /// is all of them.
-  Rows rows_for_head() const { return tensor_ == nullptr || tensor_->size() == 1 ? head_.rows_read() : Rows::kAll; }
+  QueryRows rows_for_head() const {
+    return tensor_ == nullptr || tensor_->size() == 1 ? head_.rows_read() : QueryRows::kAll;
+  }
   /// What is computed of the result of a layer: nothing reads more of the last one than the head does.
-  Rows rows_of(std::int64_t layer) const { return layer == num_layers() - 1 ? rows_for_head() : Rows::kAll; }
+  QueryRows rows_of(std::int64_t layer) const { return layer == num_layers() - 1 ? rows_for_head() : QueryRows::kAll; }
   /// Whether a hidden state has a graph in training: not below the lowest parameter that learns.
   bool learns(std::int64_t state) const { return !rates_.freeze_embeddings || state > rates_.freeze_lower_layers; }
   std::vector<StreamPart> parts_before(std::int64_t layer, const PackedInput& input) const;
@@ -143,7 +145,7 @@ std::vector<StreamPart> SequenceModel::parts_before(std::int64_t layer, const Pa
   const std::vector<std::int64_t> relative = backbone_->relative_shape(input);
   if (!relative.empty()) parts.push_back({relative, !rates_.freeze_embeddings});
   const std::vector<std::int64_t> for_head =
-      rows_for_head() == Rows::kFirst ? std::vector<std::int64_t>{input.num_inputs(), hidden_size()} : rows;
+      rows_for_head() == QueryRows::kFirst ? std::vector<std::int64_t>{input.num_inputs(), hidden_size()} : rows;
   for (std::int64_t state = head_.first_state(); state < layer; ++state) parts.push_back({for_head, learns(state)});
   return parts;
 }
@@ -162,7 +164,7 @@ SequenceModel::Passing SequenceModel::unpack(const std::vector<at::Tensor>& rece
 at::Tensor SequenceModel::outputs(const std::vector<at::Tensor>& kept, const PackedInput& input,
                                   const ForwardContext& context) const {
   HiddenStates states{head_.first_state(), {}};
-  if (rows_for_head() == Rows::kFirst) {
+  if (rows_for_head() == QueryRows::kFirst) {
     states.states = kept;
     return head_.outputs(states, first_tokens(input), context);
   }
@@ -186,7 +188,7 @@ std::vector<at::Tensor> SequenceModel::run(const PackedInput& input, const std::
   for (std::int64_t index = range_.first; index < range_.end; ++index) {
     if (index >= head_.first_state()) {
       const at::Tensor& hidden = passing.stream.hidden;
-      passing.kept.push_back(rows_for_head() == Rows::kFirst ? ops::pool_cls(hidden, input) : hidden);
+      passing.kept.push_back(rows_for_head() == QueryRows::kFirst ? ops::pool_cls(hidden, input) : hidden);
     }
     const ForwardContext& of_layer = index < rates_.freeze_lower_layers ? frozen : context;
     passing.stream.hidden = tell_completion(passing.stream.hidden, index, of_layer);

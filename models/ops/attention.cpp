@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include <memory>
 #include <vector>
 
 #include "models/context/back_end.hpp"
@@ -15,7 +16,7 @@
 namespace meshfold::models::ops {
 namespace {
 
-/// To be written: of positions in fp32, because they are sums over the pack.
+/// Tensors for a back end to write: positions in fp32, because theirs are sums over the pack.
 AttentionInputs empty_gradients(const AttentionInputs& inputs) {
   AttentionInputs gradients;
   for (const at::Tensor& rows : inputs.query_key_value) {
@@ -34,19 +35,20 @@ AttentionKernels kernels_for(const AttentionProblem& problem) {
   const bool has_host_kernels =
       config.kv_heads() == config.num_heads && config.mask == AttentionMask::kNone && config.soft_cap == 0.0;
   if (back_end_of(problem.operands.query) == BackEnd::kAten || !has_host_kernels) return aten::attention();
-  if (config.queries == Rows::kFirst) return first_row_attention();
+  if (config.queries == QueryRows::kFirst) return first_row_attention();
   return config.has_positions() ? disentangled_attention() : strip_attention();
 }
 
 at::Tensor attention(const AttentionInputs& inputs, const AttentionConfig& config, const DropoutSite& dropout,
                      const PackedInput& input, const ForwardContext& context) {
   const at::NoGradGuard no_graph;  // the block is the graph
-  const AttentionProblem problem = attention_problem(inputs, config, dropout, input, context);
-  const AttentionResult result = kernels_for(problem).forward(problem);
+  const auto problem =
+      std::make_shared<const AttentionProblem>(attention_problem(inputs, config, dropout, input, context));
+  const AttentionResult result = kernels_for(*problem).forward(*problem);
   if (context.mode != Mode::kTraining) return result.output;
   const auto backward = [problem, log_sum_exp = result.log_sum_exp](const at::Tensor& dy) -> std::vector<at::Tensor> {
-    const AttentionInputs gradients = empty_gradients(problem.inputs);
-    kernels_for(problem).backward(problem, dy.contiguous(), log_sum_exp, operands_of(gradients, problem.config));
+    const AttentionInputs gradients = empty_gradients(problem->inputs);
+    kernels_for(*problem).backward(*problem, dy.contiguous(), log_sum_exp, operands_of(gradients, problem->config));
     std::vector<at::Tensor> all = gradients.query_key_value;
     if (gradients.positions.defined()) all.push_back(gradients.positions.to(dy.scalar_type()));
     return all;

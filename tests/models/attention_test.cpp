@@ -62,7 +62,7 @@ class Attention : public BlockTest {
     const at::Tensor query = input_leaf(all.narrow(1, 0, query_columns).index_select(0, starts)),
                      key_value = input_leaf(all.narrow(1, query_columns, 2 * kv));
     const at::Tensor expected = reference::attention(twin, {}, config, attention_masks(config.num_heads), input_);
-    config.queries = Rows::kFirst;
+    config.queries = QueryRows::kFirst;
 
     const at::Tensor y = attention({.query_key_value = {query, key_value}}, config, site(), input_, training());
 

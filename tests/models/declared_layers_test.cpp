@@ -45,7 +45,7 @@ class PlainBackbone final : public Backbone {
   LayerStream embed(const PackedInput& input, const ForwardContext& context) const override {
     return {ops::embed(input, {words_, {}, {}}, norm_, {0.0, 0}, context), {}};
   }
-  LayerStream layer(const LayerStream& stream, std::int64_t index, Rows, const PackedInput& input,
+  LayerStream layer(const LayerStream& stream, std::int64_t index, QueryRows, const PackedInput& input,
                     const ForwardContext& context) const override {
     const auto i = static_cast<std::size_t>(index);
     const at::Tensor mixed = ops::linear(stream.hidden, linears_[i], ops::Activation::kTanh, context);
@@ -181,7 +181,11 @@ TEST(DeclaredLayers, AreThoseThatHuggingFaceNamesStateInDeberta) {
   config.num_segments = 2;
   config.max_positions = 16;
   config.relative_attention = config.norm_relative_embeddings = true;
-  config.attention = {2, {.num_buckets = 4, .max_distance = 12}, true, true, 3};
+  config.attention = {.num_heads = 2,
+                      .head_width = kWidth / 2,
+                      .buckets = {.num_buckets = 4, .max_distance = 12},
+                      .content_to_position = true,
+                      .position_to_content = true};
   ParameterStore store;
 
   make_deberta_backbone(config, {})->declare({store, Region::kTokens});

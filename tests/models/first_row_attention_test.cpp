@@ -14,7 +14,7 @@ at::Tensor starts_of(const PackedInput& input) {
 }
 
 AttentionConfig of_first_tokens(AttentionConfig config) {
-  config.queries = Rows::kFirst;
+  config.queries = QueryRows::kFirst;
   return config;
 }
 
@@ -136,7 +136,7 @@ TEST(FirstRowKernels, RunOnAnEmptyPackOnBothBackEnds) {
 
 TEST(FirstRowKernels, RefuseWhatTheyCannotCompute) {
   const PackedInput input = pack_of({3, 2});
-  const AttentionConfig plain{.num_heads = 2, .head_width = 4, .queries = Rows::kFirst},
+  const AttentionConfig plain{.num_heads = 2, .head_width = 4, .queries = QueryRows::kFirst},
       config = of_first_tokens(disentangled(2, 4, kLogarithmic, PositionTerms::kBoth));
   const at::Tensor query = at::zeros({2, 8}), key_value = at::zeros({5, 16});
   const auto attend_to = [&](const at::Tensor& q, const at::Tensor& kv, const at::Tensor& positions,
@@ -146,7 +146,7 @@ TEST(FirstRowKernels, RefuseWhatTheyCannotCompute) {
   EXPECT_NO_THROW(attend_to(query, key_value, {}, plain));
   EXPECT_THROW(attend_to(at::zeros({5, 8}), key_value, {}, plain), std::invalid_argument);
   EXPECT_THROW(attend_to(query, at::zeros({2, 16}), {}, plain), std::invalid_argument);
-  EXPECT_THROW(attend_to(query, key_value, {}, {.num_heads = 3, .head_width = 4, .queries = Rows::kFirst}),
+  EXPECT_THROW(attend_to(query, key_value, {}, {.num_heads = 3, .head_width = 4, .queries = QueryRows::kFirst}),
                std::invalid_argument);
   EXPECT_THROW(attend_to(query, key_value, {}, config), std::invalid_argument);
   EXPECT_THROW(attend_to(query, key_value, at::zeros({5, 16}), config), std::invalid_argument);

@@ -77,14 +77,14 @@ class FirstTokens : public testing::TestWithParam<Kind> {
   };
 
   /// The first tokens' rows of the last layer under dropout; where `rows` is kAll they are chosen afterwards.
-  Result run(const PackedInput& input, Rows rows) {
+  Result run(const PackedInput& input, QueryRows rows) {
     GradientAccumulator accumulator(store_, Summation::kInOrder);
     accumulator.begin_step();
     accumulator.begin_pack();
     const ForwardContext context{Mode::kTraining, {11, 5, 1}, &accumulator};
-    const LayerStream below = backbone_->layer(backbone_->embed(input, context), 0, Rows::kAll, input, context);
+    const LayerStream below = backbone_->layer(backbone_->embed(input, context), 0, QueryRows::kAll, input, context);
     const at::Tensor last = backbone_->layer(below, 1, rows, input, context).hidden;
-    const at::Tensor hidden = rows == Rows::kAll ? ops::pool_cls(last, input) : last;
+    const at::Tensor hidden = rows == QueryRows::kAll ? ops::pool_cls(last, input) : last;
     at::manual_seed(8);
     hidden.backward(at::randn(hidden.sizes()));
     accumulator.end_pack();
@@ -99,7 +99,7 @@ TEST_P(FirstTokens, OfALayerHaveTheOutputsAndGradientsOfTheWholeLayer) {
   const PackedInput input = random_pack({20, 1, 90, 33, 1});
   const double bound = GetParam().bound;
 
-  const Result whole = run(input, Rows::kAll), first = run(input, Rows::kFirst);
+  const Result whole = run(input, QueryRows::kAll), first = run(input, QueryRows::kFirst);
 
   EXPECT_LE((first.hidden - whole.hidden).norm().item<double>(), bound * whole.hidden.norm().item<double>());
   // The gradient of a key's bias is zero but for rounding in attention without position terms.
@@ -114,7 +114,7 @@ TEST_P(FirstTokens, OfALayerHaveTheOutputsAndGradientsOfTheWholeLayer) {
 }
 
 TEST_P(FirstTokens, OfAnEmptyPackAreNone) {
-  const Result first = run(random_pack({}), Rows::kFirst);
+  const Result first = run(random_pack({}), QueryRows::kFirst);
   EXPECT_EQ(first.hidden.sizes(), (at::IntArrayRef{0, kWidth}));
   EXPECT_EQ(first.gradients.abs().max().item<float>(), 0.0F);
 }

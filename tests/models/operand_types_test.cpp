@@ -43,7 +43,7 @@ std::vector<Operation> operations() {
   const ForwardContext context;
   const AttentionConfig all{.num_heads = 2, .head_width = 4};
   AttentionConfig first = all, causal = all;
-  first.queries = Rows::kFirst;
+  first.queries = QueryRows::kFirst;
   causal.mask = AttentionMask::kCausal;
   const auto attend = [=](const std::vector<at::Tensor>& query_key_value, const AttentionConfig& config) {
     return [=] { attention({.query_key_value = query_key_value}, config, {}, input, context); };

@@ -25,7 +25,7 @@ struct GroupQueries {
 };
 
 GroupQueries queries_of(const AttentionProblem& problem, const InputGroup& group) {
-  if (problem.config.queries == Rows::kFirst) return {1, group.inputs};
+  if (problem.config.queries == QueryRows::kFirst) return {1, group.inputs};
   return {group.length, group.tokens};
 }
 
@@ -170,7 +170,7 @@ at::Tensor softmax_gradient(const at::Tensor& probabilities, const at::Tensor& g
   return probabilities * (gradient - projection);
 }
 
-/// The same before the cap: scores are cap x tanh.
+/// The gradient of the scores before their cap.
 at::Tensor cap_gradient(const at::Tensor& gradient, const Scores& scores) {
   return scores.tanh.defined() ? gradient * (1 - scores.tanh.square()) : gradient;
 }

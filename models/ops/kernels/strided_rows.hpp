@@ -19,7 +19,7 @@ struct StridedRows {
   StridedRows columns_from(std::int64_t column) const { return {data ? data + column : nullptr, stride}; }
 };
 
-/// Of a matrix in host memory whose columns are contiguous; null where it is undefined.
+/// The rows of a matrix in host memory whose columns are contiguous; null where it is undefined.
 template <typename T>
 StridedRows<T> rows_of(const at::Tensor& matrix) {
   if (!matrix.defined()) return {};

@@ -167,14 +167,6 @@ HeadRows<T> head_rows(const StridedRows<T>& rows, const Task& task, std::int64_t
   return {rows[task.first] + task.head * head_width, task.length, rows.stride, head_width, padded_columns(head_width)};
 }
 
-/// Rows first .. first + count - 1.
-template <typename T>
-HeadRows<T> some(HeadRows<T> rows, std::int64_t first, std::int64_t count) {
-  rows.data += first * rows.stride;
-  rows.length = count;
-  return rows;
-}
-
 /// Whether products of a head's rows take them as bf16.
 template <typename T>
 bool multiplies_rows(std::int64_t head_width) {

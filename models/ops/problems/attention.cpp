@@ -55,7 +55,7 @@ void check_types(const AttentionInputs& inputs) {
 void check_rows(const AttentionProblem& problem) {
   const auto& [query, key, value, position_query, position_key] = problem.operands;
   const PackedInput& input = problem.input;
-  const bool first = problem.config.queries == Rows::kFirst;
+  const bool first = problem.config.queries == QueryRows::kFirst;
   for (std::int64_t s = 0; first && s < input.num_inputs(); ++s) {
     if (input.cu_seqlens[s + 1] <= input.cu_seqlens[s]) refuse("an input has no token, hence no first one");
   }

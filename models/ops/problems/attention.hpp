@@ -29,8 +29,8 @@ struct AttentionConfig {
   std::int64_t num_heads = 1;
   std::int64_t num_kv_heads = 0;  ///< 0: as many as heads; else each serves the same number of neighbouring heads
   std::int64_t head_width = 0;
-  std::optional<double> scale = {};  ///< absent: 1 / sqrt(head_width)
-  Rows queries = Rows::kAll;         ///< of which tokens
+  std::optional<double> scale = {};     ///< absent: 1 / sqrt(head_width)
+  QueryRows queries = QueryRows::kAll;  ///< of which tokens
   AttentionMask mask = AttentionMask::kNone;
   std::int64_t window = 0;
   double soft_cap = 0.0;             ///< c: a score s becomes c tanh(s / c); 0: none
@@ -86,7 +86,7 @@ struct AttentionResult {
   at::Tensor log_sum_exp;  ///< fp32 [H, Q], for backward; undefined outside of training
 };
 
-/// To be written.
+/// Tensors for a back end to write.
 AttentionResult empty_result(const AttentionProblem& problem);
 
 /// One way to compute attention problems.

@@ -28,7 +28,7 @@ class RelativeSlots {
   std::int64_t count() const { return count_; }  ///< rows of the table; 0 if longest is 0
   /// Those that the first queries of inputs touch: of the distances -(longest - 1) .. 0, which come first.
   std::int64_t count_of_first_query() const { return longest_ == 0 ? 0 : slot(0) + 1; }
-  /// Of query - key = `distance`; never falls as the distance rises.
+  /// The slot of query - key = `distance`; never falls as the distance rises.
   std::int32_t slot(std::int64_t distance) const { return by_descending_distance_[longest_ - 1 - distance]; }
   /// [key] is the slot of this query and the key, for keys 0 .. longest - 1.
   const std::int32_t* of_query(std::int64_t query) const {
