@@ -2,12 +2,13 @@
 
 #include <ATen/Functions.h>
 #include <c10/core/ScalarType.h>
-#include <xxhash.h>
 
 #include <algorithm>
-#include <memory>
 #include <numeric>
 #include <stdexcept>
+
+#include "base/checksum.hpp"
+#include "base/text.hpp"
 
 namespace meshfold::models {
 namespace {
@@ -32,11 +33,7 @@ void complete_box(ParameterSpec& spec) {
 
 }  // namespace
 
-std::string shape_text(const std::vector<std::int64_t>& shape) {
-  std::string text = "[";
-  for (std::size_t d = 0; d < shape.size(); ++d) text += (d > 0 ? ", " : "") + std::to_string(shape[d]);
-  return text + "]";
-}
+std::string shape_text(const std::vector<std::int64_t>& shape) { return "[" + base::joined(shape) + "]"; }
 
 std::size_t ParameterStore::add(ParameterSpec spec) {
   if (flat_.defined()) throw std::logic_error("parameter " + spec.name + " was added to an allocated store");
@@ -148,27 +145,19 @@ void ParameterStore::refresh_compute_copies() {
 }
 
 std::string ParameterStore::hash() const {
-  const std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state(XXH3_createState(), &XXH3_freeState);
-  XXH3_128bits_reset(state.get());
-  const auto update = [&](const void* bytes, std::size_t count) { XXH3_128bits_update(state.get(), bytes, count); };
+  base::Xxh3Stream hash;
   for (const Parameter& parameter : parameters_) {
     const ParameterSpec& spec = parameter.spec;
-    update(spec.name.c_str(), spec.name.size() + 1);  // with the terminator, which no name contains
+    hash.add(spec.name.c_str(), spec.name.size() + 1);  // with the terminator, which no name contains
     for (const auto* extents : {&spec.global_shape, &spec.box.start, &spec.box.extent}) {
       const std::uint64_t dims = extents->size();
-      update(&dims, sizeof dims);
-      update(extents->data(), dims * sizeof(std::int64_t));
+      hash.add(&dims, sizeof dims);
+      hash.add(extents->data(), dims * sizeof(std::int64_t));
     }
   }
   const at::Tensor values = flat_.cpu();
-  update(values.const_data_ptr<float>(), values.nbytes());
-  XXH128_canonical_t canonical;
-  XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(state.get()));
-  std::string hex;
-  for (const unsigned char byte : canonical.digest) {
-    for (const int digit : {byte >> 4, byte & 15}) hex += "0123456789abcdef"[digit];
-  }
-  return hex;
+  hash.add(values.const_data_ptr<float>(), values.nbytes());
+  return hash.hex();
 }
 
 }  // namespace meshfold::models
