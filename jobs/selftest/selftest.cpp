@@ -4,6 +4,7 @@
 #include <exception>
 
 #include "dist/mpi_process_group.hpp"
+#include "jobs/config/job_setup.hpp"
 
 namespace meshfold::jobs {
 namespace {
