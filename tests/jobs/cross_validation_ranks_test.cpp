@@ -43,7 +43,8 @@ TEST(RunOutcome, IsThatOfTheGroupThatRanTheFoldOnEveryRank) {
 
 TEST(RunOutcome, OfBadNumbersOutweighsARequestToStop) {
   Console console(1);  // a rank that is silent on the terminal
-  const std::vector<JobPlan> jobs{{JobId::of_fold(0)}, {JobId::of_fold(1)}, {JobId::of_fold(2)}};
+  std::vector<JobPlan> jobs(3);
+  for (int fold = 0; fold < 3; ++fold) jobs[static_cast<std::size_t>(fold)].id = JobId::of_fold(fold);
 
   EXPECT_EQ(conclude(jobs, std::vector<JobOutcome>(3), console), std::nullopt);
   const std::vector<JobOutcome> stopped{{}, {JobState::kStopped, "at step 3"}, {}};
