@@ -15,7 +15,7 @@ enum class CommandName { kCv, kTrain, kPredict, kExport, kTokenize, kSelftest, k
 inline constexpr std::array<std::string_view, 7> kCommandWords = {"cv",       "train",    "predict",        "export",
                                                                   "tokenize", "selftest", "train-tokenizer"};
 
-constexpr std::string_view word_of(CommandName command) { return kCommandWords[static_cast<std::size_t>(command)]; }
+constexpr std::string_view word_of(CommandName command) { return kCommandWords.at(static_cast<std::size_t>(command)); }
 
 /// Some of the commands: those that take an option, or have a trait in common.
 class CommandSet {

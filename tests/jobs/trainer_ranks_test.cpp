@@ -129,7 +129,7 @@ TEST_F(ToyTrainingOnRanks, TellsWhatEveryRankSentAndHeld) {
   const auto num_ranks = static_cast<std::size_t>(mesh_.all().size());
   ASSERT_EQ(many.told.usage.size(), first() ? num_ranks : 0U);
   const auto values = static_cast<std::uint64_t>(
-      tests::ToyModel(fast_settings().run.seed, tests::kToyTargets, 0.25).parameters().num_elements());
+      tests::ToyModel(fast_settings().seed, tests::kToyTargets, 0.25).parameters().num_elements());
   std::uint64_t sent = 0;
   for (std::size_t rank = 0; rank < many.told.usage.size(); ++rank) {
     const RankUsage& usage = many.told.usage[rank];
