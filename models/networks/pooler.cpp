@@ -25,6 +25,7 @@ class ClsPooler final : public Pooler {
                                                {config_.input_dropout, kPoolerInputSite}, input, context);
     return ops::linear(first, dense_.weight, dense_.bias, config_.activation, context);
   }
+  ops::BlockCosts costs(const PackOnRank&) const override { return {}; }
 
  private:
   static constexpr std::uint16_t kPoolerInputSite = 1;  // head dropout's site 0 is before the classifier
@@ -44,6 +45,7 @@ class MeanPooler final : public Pooler {
   at::Tensor operator()(const HiddenStates& hidden, const PackedInput& input, const ForwardContext&) const override {
     return ops::pool_mean(hidden.last(), input);
   }
+  ops::BlockCosts costs(const PackOnRank&) const override { return {}; }
 
  private:
   std::int64_t num_layers_, width_;

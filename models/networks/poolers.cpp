@@ -37,6 +37,7 @@ class TokenPooler final : public LastStatePooler {
         throw std::invalid_argument("a token pooler takes max, min or last");
     }
   }
+  ops::BlockCosts costs(const PackOnRank&) const override { return {}; }
 
  private:
   Pooling pooling_;
@@ -66,6 +67,7 @@ class AttentionPooler final : public LastStatePooler {
     const at::Tensor scores = ops::linear(activated, score_.weight, score_.bias, ops::Activation::kNone, context);
     return ops::pool_softmax(hidden.last(), scores, input);
   }
+  ops::BlockCosts costs(const PackOnRank&) const override { return {}; }
 
  private:
   LinearParameters dense_, score_;
@@ -98,6 +100,7 @@ class LayerPooler final : public Pooler {
     }
     return ops::weighted_mean(rows, weights_, context);
   }
+  ops::BlockCosts costs(const PackOnRank&) const override { return {}; }
 
  private:
   std::int64_t first_, num_states_, width_;
@@ -125,6 +128,7 @@ class ConcatenatedPooler final : public Pooler {
     }
     return at::cat(rows, 1);
   }
+  ops::BlockCosts costs(const PackOnRank&) const override { return {}; }
 
  private:
   std::int64_t first_, width_;
