@@ -67,7 +67,18 @@ class AttentionPooler final : public LastStatePooler {
     const at::Tensor scores = ops::linear(activated, score_.weight, score_.bias, ops::Activation::kNone, context);
     return ops::pool_softmax(hidden.last(), scores, input);
   }
-  ops::BlockCosts costs(const PackOnRank&) const override { return {}; }
+  ops::BlockCosts costs(const PackOnRank& pack) const override {
+    const std::int64_t rows = ops::fp32_bytes(pack.tokens, width());
+    const std::int64_t in_compute_type = ops::kept_by_linear(pack.tokens, width(), pack);
+    ops::BlockCosts costs;
+    // The hidden states, with a copy where the type is another; what the norm keeps; the activation's input and output;
+    // the weights of the rows.
+    costs.kept = 3 * rows + ops::kept_by_norm(pack.tokens, width(), sizeof(float)) + ops::fp32_bytes(pack.tokens, 1);
+    if (in_compute_type < rows) costs.kept += in_compute_type;
+    costs.working_forward = in_compute_type;  // the first product
+    costs.working_backward = 3 * rows;        // gradients of the hidden states, the norm's output and its input
+    return costs;
+  }
 
  private:
   LinearParameters dense_, score_;

@@ -13,6 +13,7 @@
 #include "models/networks/bert.hpp"
 #include "models/networks/deberta.hpp"
 #include "models/networks/pipeline_stage.hpp"
+#include "models/networks/pooler.hpp"
 #include "models/networks/sequence_model.hpp"
 #include "tests/models/transformers_reference.hpp"
 
@@ -62,7 +63,15 @@ struct Case {
   LayerRates rates;
 };
 
-class Costs : public testing::TestWithParam<Case> {
+std::int64_t live() { return static_cast<std::int64_t>(live_tensor_bytes()); }
+std::int64_t peak() { return static_cast<std::int64_t>(peak_tensor_bytes()); }
+
+void expect_near(std::int64_t stated, std::int64_t measured, double tolerance, const char* what) {
+  EXPECT_NEAR(static_cast<double>(stated), static_cast<double>(measured), tolerance * static_cast<double>(measured))
+      << what;
+}
+
+class CostsOfModels : public testing::TestWithParam<Case> {
  protected:
   void SetUp() override { count_tensor_memory(); }
 
@@ -78,17 +87,9 @@ class Costs : public testing::TestWithParam<Case> {
     made->parameters().refresh_compute_copies();
     return made;
   }
-
-  static std::int64_t live() { return static_cast<std::int64_t>(live_tensor_bytes()); }
-  static std::int64_t peak() { return static_cast<std::int64_t>(peak_tensor_bytes()); }
-
-  static void expect_near(std::int64_t stated, std::int64_t measured, double tolerance, const char* what) {
-    EXPECT_NEAR(static_cast<double>(stated), static_cast<double>(measured), tolerance * static_cast<double>(measured))
-        << what;
-  }
 };
 
-TEST_P(Costs, AreWhatForwardKeepsAndWhatBothWaysMake) {
+TEST_P(CostsOfModels, AreWhatForwardKeepsAndWhatBothWaysMake) {
   const PackedInput input = random_pack({250, 190, 130, 60, 3});
   const auto whole = model();
   const StageCosts costs = whole->stage()->costs(whole->stage()->shape_of(input));
@@ -114,7 +115,7 @@ TEST_P(Costs, AreWhatForwardKeepsAndWhatBothWaysMake) {
   expect_near(costs.blocks.kept + costs.blocks.working_backward, backward_peak, 0.1, "at the peak of backward");
 }
 
-TEST_P(Costs, NameTheShapesThatAStageHandsOn) {
+TEST_P(CostsOfModels, NameTheShapesThatAStageHandsOn) {
   const PackedInput input = random_pack({25, 9, 1});
   ModelLayout first, last;
   first.pipeline_ranks = last.pipeline_ranks = 2;
@@ -142,17 +143,57 @@ TEST_P(Costs, NameTheShapesThatAStageHandsOn) {
 constexpr LayerRates kFrozen{.freeze_embeddings = true, .freeze_lower_layers = 1};
 
 INSTANTIATE_TEST_SUITE_P(
-    Kinds, Costs,
+    Kinds, CostsOfModels,
     testing::Values(Case{"BertMean", bert, at::kFloat, Pooling::kMean, Recompute::kNone, {}},
                     Case{"BertCls", bert, at::kFloat, Pooling::kCls, Recompute::kNone, {}},
                     Case{"BertWeightedFrozen", bert, at::kFloat, Pooling::kWeightedLayers, Recompute::kNone, kFrozen},
                     Case{"BertRecomputed", bert, at::kFloat, Pooling::kMax, Recompute::kLayers, {}},
                     Case{"BertClsBf16", bert, at::kBFloat16, Pooling::kCls, Recompute::kNone, {}},
+                    Case{"BertAttention", bert, at::kFloat, Pooling::kAttention, Recompute::kNone, {}},
+                    Case{"BertAttentionBf16", bert, at::kBFloat16, Pooling::kAttention, Recompute::kNone, {}},
                     Case{"DebertaMean", deberta, at::kFloat, Pooling::kMean, Recompute::kNone, {}},
                     Case{"DebertaCls", deberta, at::kFloat, Pooling::kCls, Recompute::kNone, {}},
                     Case{"DebertaMeanBf16", deberta, at::kBFloat16, Pooling::kMean, Recompute::kNone, {}},
                     Case{"DebertaClsRecomputed", deberta, at::kFloat, Pooling::kCls, Recompute::kLayers, {}}),
     [](const auto& entry) { return std::string(entry.param.name); });
+
+/// Layers make more than a pooler, so its own moments are looked at apart.
+TEST(Costs, OfAnAttentionPoolerAreWhatItKeepsAndMakes) {
+  count_tensor_memory();
+  HeadConfig head{.labels = {"a"}, .dropout = {}};
+  head.pooling = Pooling::kAttention;
+  const PackedInput input = random_pack({250, 190, 130, 60, 3});
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+    const auto backbone = bert();
+    const auto pooler = make_pooler(head, *backbone);
+    ParameterStore store;
+    ParameterDeclaration declare(store, Region::kSamples);
+    pooler->declare(declare);
+    store.allocate(at::kCPU, type);
+    at::Tensor(store.flat()).copy_(at::randn({store.num_elements()}) * 0.1);
+    store.refresh_compute_copies();
+    pooler->bind(store);
+    GradientAccumulator accumulator(store, Summation::kInOrder);
+    accumulator.begin_step();
+    accumulator.begin_pack();
+    const std::int64_t T = input.num_tokens();
+    const ops::BlockCosts costs = pooler->costs({{T, 5, 250, 0}, T, 1, type == at::kFloat ? 4 : 2});
+    const std::int64_t before = live();
+
+    restart_tensor_peak();
+    HiddenStates states{kLayers, {at::randn({T, kWidth}).set_requires_grad(true)}};
+    const at::Tensor pooled = (*pooler)(states, input, {Mode::kTraining, {11, 5, 1}, &accumulator});
+    const std::int64_t kept = live() - before, forward_peak = peak() - before;
+    const at::Tensor loss = pooled.square().sum();
+    restart_tensor_peak();
+    loss.backward();
+    const std::int64_t backward_peak = peak() - before;
+
+    expect_near(costs.kept, kept, 0.05, "kept");
+    expect_near(costs.kept + costs.working_forward, forward_peak, 0.1, "at the peak of forward");
+    expect_near(costs.kept + costs.working_backward, backward_peak, 0.1, "at the peak of backward");
+  }
+}
 
 TEST(Costs, OfAnInputAreThoseThatPacksHaveAlwaysBeenCutBy) {
   for (const std::uint64_t length : {0, 1, 2, 77, 512, 100000}) {
