@@ -131,9 +131,8 @@ double assembly_seconds(const data::Dataset& dataset, const data::StepPlan& plan
     for (std::size_t step = 0; step < kSteps; ++step) {
       const auto rows = plan.step(step);
       std::vector<std::uint64_t> costs;
-      for (const std::uint32_t row : rows) {
-        costs.push_back(data::sample_cost(dataset, row, static_cast<std::uint64_t>(model.hidden_size())));
-      }
+      const data::InputCost input_cost = [&](std::uint64_t length) { return model.input_cost(length); };
+      for (const std::uint32_t row : rows) costs.push_back(data::sample_cost(dataset, row, input_cost));
       jobs::targets_of(dataset, rows);
       for (const data::PackRange range : data::pack(costs, static_cast<std::size_t>(parts))) {
         const auto batch = data::assemble(dataset, rows.subspan(range.begin, range.end - range.begin));

@@ -13,10 +13,10 @@ __extension__ using Wide = unsigned __int128;
 
 }  // namespace
 
-std::uint64_t sample_cost(const Dataset& dataset, std::uint32_t sample, std::uint64_t hidden_size) {
+std::uint64_t sample_cost(const Dataset& dataset, std::uint32_t sample, const InputCost& input_cost) {
   std::uint64_t cost = 0;
   for (std::uint32_t view = 0; view < dataset.views_per_sample(); ++view) {
-    cost += input_cost(dataset.length(std::uint64_t{sample} * dataset.views_per_sample() + view), hidden_size);
+    cost += input_cost(dataset.length(std::uint64_t{sample} * dataset.views_per_sample() + view));
   }
   return cost;
 }

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -15,13 +16,12 @@ struct PackRange {
   std::size_t end = 0;
 };
 
-/// Relative cost of an input of `length` tokens: linear work plus attention, in integers so that every machine cuts
-/// alike. For a block of width h the ratio of attention to linear work is length / (6 h).
-constexpr std::uint64_t input_cost(std::uint64_t length, std::uint64_t hidden_size) {
-  return length * (6 * hidden_size + length);
-}
-/// Cost of all views of a sample together.
-std::uint64_t sample_cost(const Dataset& dataset, std::uint32_t sample, std::uint64_t hidden_size);
+/// Relative cost of an input of so many tokens, in integers so that every machine cuts alike. Whoever computes the
+/// input knows it (models::Backbone::input_cost).
+using InputCost = std::function<std::uint64_t(std::uint64_t length)>;
+
+/// Sum over the views of a sample.
+std::uint64_t sample_cost(const Dataset& dataset, std::uint32_t sample, const InputCost& input_cost);
 
 /// Cuts the step's samples, in order, into exactly `parts` contiguous packs: cut k is before the first sample whose
 /// cumulative cost midpoint reaches k / parts of the total. Pure integer arithmetic; packs may be empty.

@@ -11,6 +11,7 @@
 #include "dist/communicator.hpp"
 #include "dist/polling_wait.hpp"
 #include "dist/row_shards.hpp"
+#include "dist/sent_bytes.hpp"
 #include "dist/transfers.hpp"
 
 namespace meshfold::dist {
@@ -19,7 +20,6 @@ namespace {
 // Each collective has a tag pair of its own above the users' tags. The top, 2^22 + 2^18, fits the 23 bits that UCX
 // gives.
 constexpr std::uint32_t kOperationsInFlight = 1U << 17;
-constexpr std::size_t kLargeBytes = std::size_t{64} << 10;  ///< from here on an all_reduce goes by slices
 
 /// A Work whose state is polled. `State` has advance() and num_done() and holds what the messages point at.
 template <typename State>
@@ -106,10 +106,9 @@ class MpiProcessGroup final : public ProcessGroup {
     const AllReduce::Array array{bytes_of(tensor), static_cast<std::size_t>(tensor.numel()),
                                  static_cast<std::size_t>(tensor.element_size())};
     const int tag = next_tag();
-    count_sent(tensor.nbytes() < kLargeBytes ? tensor.nbytes() * num_peers()
-                                             : 2 * tensor.nbytes() * num_peers() / static_cast<std::size_t>(size()));
-    state->operation = tensor.nbytes() < kLargeBytes ? AllReduce::by_gathering(*communicator_, array, kernel, tag)
-                                                     : AllReduce::by_slices(*communicator_, array, kernel, tag);
+    count_sent(sent_by_all_reduce(tensor.nbytes(), size()));
+    state->operation = goes_by_slices(tensor.nbytes()) ? AllReduce::by_slices(*communicator_, array, kernel, tag)
+                                                       : AllReduce::by_gathering(*communicator_, array, kernel, tag);
     return make_work(describe_call("all_reduce", tensor.nbytes()), std::move(state));
   }
 
@@ -122,7 +121,8 @@ class MpiProcessGroup final : public ProcessGroup {
     const AllReduce::Array array{bytes_of(whole), static_cast<std::size_t>(whole.numel()),
                                  static_cast<std::size_t>(whole.element_size())};
     const std::size_t row_elements = elements_of_row(whole);
-    count_sent((array.count - static_cast<std::size_t>(rows[rank()]) * row_elements) * array.element_bytes);
+    const std::size_t own_bytes = static_cast<std::size_t>(rows[rank()]) * row_elements * array.element_bytes;
+    count_sent(sent_by_reduce_scatter(whole.nbytes(), own_bytes));
     state->operation = AllReduce::to_slices(*communicator_, array, rows, row_elements, kernel, next_tag());
     return make_work(describe_call("reduce_scatter", whole.nbytes()), std::move(state));
   }
@@ -140,7 +140,7 @@ class MpiProcessGroup final : public ProcessGroup {
     const int tag = next_tag();
     for_each_source([&](int r) { state->transfers.receive(start_of(r), bytes_in(r), r, tag); });
     for_each_target([&](int r) { state->transfers.send(start_of(rank()), bytes_in(rank()), r, tag); });
-    count_sent(bytes_in(rank()) * num_peers());
+    count_sent(sent_by_all_gather(bytes_in(rank()), size()));
     return make_work(describe_call("all_gather_rows", whole.nbytes()), std::move(state));
   }
 
@@ -164,7 +164,7 @@ class MpiProcessGroup final : public ProcessGroup {
     const int tag = next_tag();
     for_each_source([&](int r) { state->transfers.receive(bytes_of(result[r]), tensor.nbytes(), r, tag); });
     for_each_target([&](int r) { state->transfers.send(bytes_of(result[rank()]), tensor.nbytes(), r, tag); });
-    count_sent(tensor.nbytes() * num_peers());
+    count_sent(sent_by_all_gather(tensor.nbytes(), size()));
     make_work(describe_call("all_gather", tensor.nbytes()), std::move(state))->wait();
     return result;
   }
@@ -225,7 +225,6 @@ class MpiProcessGroup final : public ProcessGroup {
 
  private:
   void count_sent(std::size_t bytes) { bytes_sent_ += bytes; }
-  std::size_t num_peers() const { return static_cast<std::size_t>(size() - 1); }
   static std::byte* bytes_of(const at::Tensor& tensor) { return static_cast<std::byte*>(tensor.data_ptr()); }
 
   template <typename State>
@@ -260,7 +259,7 @@ class MpiProcessGroup final : public ProcessGroup {
     for_each_target([&](int r) {
       under_way.transfers.send(under_way.strings[rank()].data(), under_way.strings[rank()].size(), r, tag);
     });
-    count_sent(under_way.strings[rank()].size() * num_peers());
+    count_sent(sent_by_all_gather(under_way.strings[rank()].size(), size()));
     const auto work = make_work(operation, std::move(state));
     work->wait();
     return std::move(under_way.strings);

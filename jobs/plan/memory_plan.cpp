@@ -1,24 +1,20 @@
 #include "jobs/plan/memory_plan.hpp"
 
-#include "jobs/train/gradient_buckets.hpp"
 #include "jobs/train/optimizer.hpp"
 #include "models/gradients/gradient_accumulator.hpp"
 
 namespace meshfold::jobs {
 
-RankMemory kept_memory(const models::ParameterStore& store, const RunConfig& config, const dist::MeshShape& shape,
-                       int data_rank, int packs) {
+RankMemory kept_memory(const models::ParameterStore& store, const RunConfig& config, const ExchangeLayout& exchange,
+                       int packs) {
   const auto set_bytes = static_cast<std::int64_t>(store.flat().nbytes());
   const auto summation = config.training.deterministic ? models::Summation::kTree : models::Summation::kInOrder;
-  const bool shares_states = config.mesh.shard_optimizer && shape.data > 1;
-  const auto buckets = gradient_buckets(store, shares_states ? shape.data : 1, bucket_bytes(config.mesh));
-  const ElementRanges owned = owned_elements(buckets, shares_states ? data_rank : 0);
   RankMemory memory;
   memory.weights = set_bytes;
   memory.compute_copies = store.compute_copy_bytes();
   memory.gradients = set_bytes;
   memory.deterministic_sets = (models::num_gradient_sets(summation, packs) - 1) * set_bytes;
-  memory.optimizer = num_elements(owned) * state_bytes_per_element(config.optimizer.kind);
+  memory.optimizer = num_elements(exchange.owned()) * state_bytes_per_element(config.optimizer.kind);
   return memory;
 }
 

@@ -2,8 +2,8 @@
 
 #include <cstdint>
 
-#include "dist/mesh.hpp"
 #include "jobs/config/run_config.hpp"
+#include "jobs/train/exchange_layout.hpp"
 #include "models/parameters/parameter_store.hpp"
 
 namespace meshfold::jobs {
@@ -24,8 +24,8 @@ struct RankMemory {
 };
 
 /// What a rank keeps from step to step. `store`: its parameters, allocated on any device. `packs`: of a rank and step.
-RankMemory kept_memory(const models::ParameterStore& store, const RunConfig& config, const dist::MeshShape& shape,
-                       int data_rank, int packs);
+RankMemory kept_memory(const models::ParameterStore& store, const RunConfig& config, const ExchangeLayout& exchange,
+                       int packs);
 
 /// Bytes of the tensors in a checkpoint: each element of the model once, and the optimizer's states of those that
 /// learn.

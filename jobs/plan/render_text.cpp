@@ -200,7 +200,8 @@ void print_steps(const RunPlan& plan, Console& console) {
   for (const JobSteps& job : plan.jobs) {
     rows.push_back({job.name, count(static_cast<std::int64_t>(job.training_rows)),
                     count(static_cast<std::int64_t>(job.validation_rows)), count(job.steps_an_epoch), count(job.steps),
-                    base::format("%.6g", job.rates.first), base::format("%.6g", job.rates.peak), base::format("%.6g", job.rates.last)});
+                    base::format("%.6g", job.rates.first), base::format("%.6g", job.rates.peak),
+                    base::format("%.6g", job.rates.last)});
   }
   console.say("steps: " + count(plan.steps()) + " in all");
   console.grid({"job", "rows", "validation", "an epoch", "steps", "learning rate: first", "peak", "last"}, rows);

@@ -6,15 +6,16 @@
 #include <utility>
 
 #include "jobs/config/job_setup.hpp"
-#include "jobs/plan/activation_plan.hpp"
 #include "jobs/plan/job_plans.hpp"
-#include "jobs/plan/rank_geometry.hpp"
+#include "jobs/plan/step_costs.hpp"
 #include "jobs/plan/step_shapes.hpp"
 #include "jobs/prepare/head.hpp"
 #include "jobs/prepare/lone_dataset.hpp"
 #include "jobs/train/parts.hpp"
 #include "models/directory/model_outline.hpp"
 #include "models/gradients/parameter_blocks.hpp"
+#include "models/losses/loss.hpp"
+#include "models/networks/pipeline_stage.hpp"
 
 namespace meshfold::jobs {
 namespace {
@@ -36,11 +37,17 @@ std::unique_ptr<models::Model> part_of(const models::ModelOutline& outline, cons
   return outline.make(layout);
 }
 
-int stage_of(const models::ParameterSpec& spec, const std::vector<models::LayerRange>& stages) {
-  if (spec.is_of_head()) return static_cast<int>(stages.size()) - 1;
-  int stage = 0;
-  while (spec.layer && *spec.layer >= stages[static_cast<std::size_t>(stage)].end) ++stage;
-  return stage;
+int stage_of(const models::ParameterSpec& parameter, const std::vector<models::LayerRange>& stages) {
+  const std::int64_t num_layers = stages.back().end;
+  const auto found = std::ranges::find_if(
+      stages, [&](const models::LayerRange& range) { return models::holds(range, num_layers, parameter); });
+  return static_cast<int>(found - stages.begin());
+}
+
+/// How often a pack goes forward: twice where a loss that couples the samples of a step is rehearsed.
+int forward_passes_of(const models::ModelOutline& outline, const RunConfig& config, int packs_of_rank) {
+  const auto loss = models::make_loss(config.loss, static_cast<std::int64_t>(outline.head().labels.size()));
+  return loss->num_statistics() > 0 && packs_of_rank > 1 ? 2 : 1;
 }
 
 /// The whole model's parameters, and what the layout map does with them.
@@ -78,6 +85,7 @@ class GroupPlanner {
       : outline_(outline),
         config_(config),
         group_(group),
+        forward_passes_(forward_passes_of(outline, config, packs_of_rank())),
         schedule_(make_pipeline_schedule(config.pipeline.schedule, group.shape.pipeline, packs_of_rank())) {}
 
   void keep_state() {
@@ -90,26 +98,31 @@ class GroupPlanner {
       plan.rank = group_.ranks[static_cast<std::size_t>(rank)];
       plan.place = dist::coordinates_of(rank, shape);
       const models::ParameterStore& store = store_of(plan.place);
-      plan.memory = kept_memory(store, config_, shape, plan.place.data, packs_of_rank());
-      geometry_.push_back(geometry_of(outline_, config_, shape, plan.place, store, packs_of_rank()));
-      in_every_step_.push_back(exchange_traffic(geometry_.back(), store, config_, blocks_of_model(plan.place.tensor)));
+      const ExchangeLayout exchange(store, shape, plan.place,
+                                    config_.mesh.shard_optimizer ? StateSharding::kOverData : StateSharding::kOff,
+                                    bucket_bytes(config_.mesh));
+      plan.memory = kept_memory(store, config_, exchange, packs_of_rank());
+      in_every_step_.push_back(exchange.bytes_sent(blocks_of_model(plan.place.tensor)));
       group_.plans.push_back(plan);
     }
   }
 
   void run(const JobPlan& job, const data::Dataset& dataset) {
-    for_each_step(config_, job, dataset, outline_.backbone(), group_.parts, [&](std::span<const PackShape> packs) {
-      ++group_.steps;
-      for (std::size_t rank = 0; rank < group_.plans.size(); ++rank) take_step(rank, packs);
-    });
+    for_each_step(config_, job, dataset, outline_.backbone(), group_.parts,
+                  [&](std::span<const models::PackShape> packs) {
+                    ++group_.steps;
+                    for (std::size_t rank = 0; rank < group_.plans.size(); ++rank) take_step(rank, packs);
+                  });
   }
 
  private:
   int packs_of_rank() const { return group_.parts / group_.shape.data; }
 
+  models::Model& part_of_rank(const dist::MeshCoordinates& place) const {
+    return *parts_[static_cast<std::size_t>(place.pipeline * group_.shape.tensor + place.tensor)];
+  }
   const models::ParameterStore& store_of(const dist::MeshCoordinates& place) const {
-    const auto part = static_cast<std::size_t>(place.pipeline * group_.shape.tensor + place.tensor);
-    return std::as_const(*parts_[part]).parameters();
+    return std::as_const(part_of_rank(place)).parameters();
   }
 
   std::int64_t blocks_of_model(int tensor_rank) const {
@@ -120,13 +133,17 @@ class GroupPlanner {
     return static_cast<std::int64_t>(blocks);
   }
 
-  void take_step(std::size_t rank, std::span<const PackShape> packs) {
+  void take_step(std::size_t rank, std::span<const models::PackShape> packs) {
     RankPlan& plan = group_.plans[rank];
+    const models::PipelineStage& stage = *part_of_rank(plan.place).stage();
     const auto count = static_cast<std::size_t>(packs_of_rank());
-    const auto own = packs.subspan(static_cast<std::size_t>(plan.place.data) * count, count);
+    std::vector<PackCosts> own;
+    for (const models::PackShape& pack : packs.subspan(static_cast<std::size_t>(plan.place.data) * count, count)) {
+      own.push_back({pack, stage.costs(pack)});
+    }
     plan.sent += in_every_step_[rank];
-    for (const PackShape& pack : own) plan.sent += pack_traffic(geometry_[rank], pack);
-    const StepPeak peak = step_peak(geometry_[rank], schedule_, own);
+    for (const PackCosts& pack : own) plan.sent += pack_traffic(stage, pack, forward_passes_);
+    const StepPeak peak = step_peak(schedule_, plan.place.pipeline, own);
     if (peak.total() > plan.memory.activations + plan.memory.working) {
       plan.memory.activations = peak.activations;
       plan.memory.working = peak.working;
@@ -136,10 +153,10 @@ class GroupPlanner {
   const models::ModelOutline& outline_;
   const RunConfig& config_;
   GroupPlan& group_;
+  int forward_passes_;
   PipelineSchedule schedule_;
   std::vector<std::unique_ptr<models::Model>> parts_;  ///< [pipeline rank, tensor rank]
-  std::vector<RankGeometry> geometry_;                 ///< [rank]
-  std::vector<RankTraffic> in_every_step_;             ///< [rank]
+  std::vector<AxisBytes> in_every_step_;               ///< [rank]
 };
 
 }  // namespace
@@ -174,7 +191,8 @@ RunPlan plan_run(CommandName command, const RunConfig& config, int num_ranks, Co
     group.jobs = ranks.jobs;
     group.shape = mesh_shape(config.mesh, static_cast<int>(ranks.ranks.size()));
     group.parts = resolve_parts(config.training, prepared.dataset, group.shape.data, group.shape.pipeline);
-    group.stages = models::stage_ranges(outline.backbone().shape(), group.shape.pipeline, config.pipeline.stages);
+    group.stages = models::stage_ranges(outline.backbone().token_work(), outline.backbone().shape().num_layers,
+                                        group.shape.pipeline, config.pipeline.stages);
     plan.groups.push_back(std::move(group));
   }
   plan_parameters(outline, config, plan.groups.front().shape, plan.groups.front().stages, plan);

@@ -11,7 +11,7 @@
 #include "jobs/config/run_config.hpp"
 #include "jobs/console.hpp"
 #include "jobs/plan/memory_plan.hpp"
-#include "jobs/plan/traffic_plan.hpp"
+#include "jobs/train/exchange_layout.hpp"
 #include "jobs/train/learning_rate_schedule.hpp"
 #include "models/networks/stage_ranges.hpp"
 #include "models/parameters/layout_map.hpp"
@@ -34,7 +34,7 @@ struct RankPlan {
   int rank = 0;  ///< in the world
   dist::MeshCoordinates place;
   RankMemory memory;
-  RankTraffic sent;  ///< in all steps of the group's jobs
+  AxisBytes sent;  ///< in all steps of the group's jobs
 };
 
 /// One training of the run: `train`, or a fold.

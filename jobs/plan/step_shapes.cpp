@@ -7,14 +7,13 @@
 #include "data/pack.hpp"
 #include "data/step_plan.hpp"
 #include "jobs/job_id.hpp"
-#include "models/context/packed_input.hpp"
 
 namespace meshfold::jobs {
 namespace {
 
-PackShape shape_of(const data::Dataset& dataset, std::span<const std::uint32_t> rows) {
+models::PackShape shape_of(const data::Dataset& dataset, std::span<const std::uint32_t> rows) {
   const std::uint64_t views = dataset.views_per_sample();
-  PackShape shape;
+  models::PackShape shape;
   for (const std::uint32_t row : rows) {
     for (std::uint64_t input = row * views; input < (row + 1) * views; ++input) {
       const std::int64_t length = dataset.length(input);
@@ -26,38 +25,33 @@ PackShape shape_of(const data::Dataset& dataset, std::span<const std::uint32_t> 
   return shape;
 }
 
-/// Slots by the longest input, each counted once.
-class SlotCounts {
+/// Rows of relative embeddings by the longest input, each counted once.
+class RelativeRows {
  public:
-  explicit SlotCounts(const models::Backbone& backbone) : backbone_(backbone) {}
+  explicit RelativeRows(const models::Backbone& backbone) : backbone_(backbone) {}
 
   std::int64_t of(std::int64_t longest) {
-    const auto [found, is_new] = counts_.emplace(longest, 0);
-    if (is_new) {
-      models::PackedInput input;
-      input.cu_seqlens = {0, static_cast<std::int32_t>(longest)};
-      const auto shape = backbone_.relative_shape(input);
-      if (!shape.empty()) found->second = shape.front();
-    }
+    const auto [found, is_new] = rows_.emplace(longest, 0);
+    if (is_new) found->second = backbone_.relative_rows(longest);
     return found->second;
   }
 
  private:
   const models::Backbone& backbone_;
-  std::map<std::int64_t, std::int64_t> counts_;
+  std::map<std::int64_t, std::int64_t> rows_;
 };
 
 }  // namespace
 
 void for_each_step(const RunConfig& config, const JobPlan& job, const data::Dataset& dataset,
                    const models::Backbone& backbone, int parts,
-                   const std::function<void(std::span<const PackShape>)>& visit) {
+                   const std::function<void(std::span<const models::PackShape>)>& visit) {
   const TrainingSection& training = config.training;
   const std::int64_t an_epoch = steps_an_epoch(training, job.training_rows.size());
   const std::int64_t num_steps = num_steps_of(training, job.training_rows.size());
-  const auto hidden_size = static_cast<std::uint64_t>(backbone.shape().hidden_size);
-  SlotCounts slots(backbone);
-  std::vector<PackShape> packs;
+  const data::InputCost input_cost = [&](std::uint64_t length) { return backbone.input_cost(length); };
+  RelativeRows relative_rows(backbone);
+  std::vector<models::PackShape> packs;
   for (std::int64_t step = 0; step < num_steps;) {
     const data::StepPlan plan(job_seed(config.run.seed, job.id), static_cast<std::uint32_t>(step / an_epoch),
                               job.training_rows, static_cast<std::size_t>(training.batch_size),
@@ -66,12 +60,12 @@ void for_each_step(const RunConfig& config, const JobPlan& job, const data::Data
       const auto rows = plan.step(i);
       std::vector<std::uint64_t> costs;
       for (const std::uint32_t row : rows) {
-        costs.push_back(data::sample_cost(dataset, row, hidden_size));
+        costs.push_back(data::sample_cost(dataset, row, input_cost));
       }
       packs.clear();
       for (const data::PackRange& range : data::pack(costs, static_cast<std::size_t>(parts))) {
         packs.push_back(shape_of(dataset, rows.subspan(range.begin, range.end - range.begin)));
-        packs.back().slots = slots.of(packs.back().longest);
+        packs.back().relative_rows = relative_rows.of(packs.back().longest);
       }
       visit(packs);
     }

@@ -8,9 +8,8 @@
 #include <vector>
 
 #include "dist/mesh.hpp"
-#include "jobs/train/gradient_buckets.hpp"
-#include "jobs/train/optimizer.hpp"
-#include "models/gradients/parameter_blocks.hpp"
+#include "jobs/train/exchange_layout.hpp"
+#include "models/gradients/flat_gradient.hpp"
 
 namespace meshfold::jobs {
 
@@ -29,12 +28,13 @@ class GradientExchange {
                    std::int64_t bucket_bytes = kBucketBytes);
 
   /// The elements whose gradients this rank gets and whose values it updates.
-  const ElementRanges& owned() const { return owned_; }
+  const ElementRanges& owned() const { return layout_.owned(); }
   /// kOverData is in force: the owned elements are this data rank's alone.
-  bool sharded() const { return sharded_; }
+  bool sharded() const { return layout_.sharded(); }
   /// Whether the sums of a rank's packs change in place on the way to complete gradients.
-  bool changes_sums() const { return mesh_.data().size() > 1 || !partial_.empty(); }
-  std::size_t num_buckets() const { return buckets_.size(); }
+  bool changes_sums() const { return mesh_.data().size() > 1 || !layout_.partial().empty(); }
+  /// What one step sends (ExchangeLayout::bytes_sent).
+  AxisBytes bytes_sent() const { return layout_.bytes_sent(blocks_of_model_); }
   /// Begins the sums over the data axis of the buckets that lie behind element `first` of the flat gradient, as far as
   /// they are not begun, and lets those under way advance. They must not be touched until reduce() has returned.
   void start(const at::Tensor& flat_gradient, std::int64_t first);
@@ -47,17 +47,12 @@ class GradientExchange {
   void gather_values() const;
 
  private:
-  void note_partial();
   void sum_over_tensor(const at::Tensor& flat_gradient) const;
 
   const models::ParameterStore& store_;
   const dist::Mesh& mesh_;
-  bool sharded_;
-  std::vector<models::ParameterBlock> blocks_;
-  std::vector<GradientBucket> buckets_;
-  ElementRanges owned_;
+  ExchangeLayout layout_;
   std::int64_t blocks_before_ = 0, blocks_of_model_ = 0;  ///< of lower stages; of all
-  ElementRanges partial_;  ///< owned elements whose gradients are parts of a sum over the tensor axis
 
   std::size_t num_waiting_;  ///< buckets that are not begun: the first ones
   std::vector<std::unique_ptr<dist::Work>> under_way_;

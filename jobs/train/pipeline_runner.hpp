@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <exception>
 #include <vector>
 
@@ -24,6 +25,9 @@ class PipelineWorker {
   virtual std::vector<at::Tensor> backward(const PipelineCell& cell, const std::vector<at::Tensor>& received) = 0;
   virtual void weight(const PipelineCell&) {}
 };
+
+/// Bytes of the mark in front of the tensors that a part hands to the next, or back.
+inline constexpr std::int64_t kMarkBytes = sizeof(std::int32_t);
 
 /// Runs this stage's cells in the table's order. Collective over `pipeline`, whose rank is the stage, with the same
 /// table. Sends do not block, so tables whose cells never wait for each other forever run through. Where a cell throws,

@@ -30,15 +30,16 @@ StageWorker::Held& StageWorker::held(int pack) {
   Held fresh;
   fresh.batch = data::assemble(dataset_, packs_[static_cast<std::size_t>(pack)]);
   fresh.input = to_packed_input(fresh.batch, model_.parameters().flat().device());
+  if (stage_ != nullptr) fresh.shape = stage_->shape_of(fresh.input);
   return held_.emplace(pack, std::move(fresh)).first->second;
 }
 
 std::vector<at::Tensor> StageWorker::buffers(const PipelineCell& cell) {
   if (is_empty(cell.pack)) return {};
-  const models::PackedInput& input = held(cell.pack).input;
+  const models::PackShape& shape = held(cell.pack).shape;
   const bool forward = cell.phase == PipelinePhase::kForward;
   std::vector<at::Tensor> tensors;
-  for (const models::StreamPart& part : forward ? stage_->incoming(input) : stage_->outgoing(input)) {
+  for (const models::StreamPart& part : forward ? stage_->incoming(shape) : stage_->outgoing(shape)) {
     if (forward || part.learns) tensors.push_back(at::empty(part.shape, model_.parameters().flat().options()));
   }
   return tensors;
@@ -50,7 +51,7 @@ std::vector<at::Tensor> StageWorker::forward(const PipelineCell& cell, const std
   const at::AutoGradMode grad_mode(trains());
   pack.received = received;
   if (trains() && !received.empty()) {
-    const std::vector<models::StreamPart> parts = stage_->incoming(pack.input);
+    const std::vector<models::StreamPart> parts = stage_->incoming(pack.shape);
     for (std::size_t i = 0; i < parts.size(); ++i) pack.received[i].set_requires_grad(parts[i].learns);
   }
   pack.results = stage_ == nullptr ? std::vector<at::Tensor>{model_.forward(pack.input, context_)}
@@ -77,7 +78,7 @@ std::vector<at::Tensor> StageWorker::backward(const PipelineCell& cell, const st
     } else {
       std::vector<at::Tensor> gradients;
       auto next = received.begin();
-      for (const models::StreamPart& part : stage_->outgoing(pack.input)) {
+      for (const models::StreamPart& part : stage_->outgoing(pack.shape)) {
         gradients.push_back(part.learns ? *next++ : at::Tensor());
       }
       models::ops::run_backward(pack.results, gradients);

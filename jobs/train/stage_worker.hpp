@@ -49,6 +49,7 @@ class StageWorker final : public PipelineWorker {
   struct Held {
     data::PackedBatch batch;
     models::PackedInput input;
+    models::PackShape shape;  ///< with which stages agree on what travels
     std::vector<at::Tensor> received, results;
   };
   Held& held(int pack);

@@ -101,8 +101,9 @@ TrainStep::Plan TrainStep::make_plan(std::span<const std::uint32_t> rows, std::i
   plan.rows = rows;
   std::vector<std::uint64_t> costs;
   costs.reserve(rows.size());
+  const data::InputCost input_cost = [this](std::uint64_t length) { return model_.input_cost(length); };
   for (const std::uint32_t row : rows) {
-    costs.push_back(data::sample_cost(dataset_, row, static_cast<std::uint64_t>(model_.hidden_size())));
+    costs.push_back(data::sample_cost(dataset_, row, input_cost));
     plan.tokens += dataset_.sample_length(row);
   }
   plan.packs = data::pack(costs, static_cast<std::size_t>(settings_.parts));

@@ -17,6 +17,8 @@ struct TokenRows {
 
 /// The first T mod ranks ranks have one row more. Without a tensor axis all rows are this rank's.
 TokenRows token_rows(std::int64_t num_tokens, const ForwardContext& context);
+/// Those of rank `rank` on a tensor axis of `ranks`.
+TokenRows token_rows(std::int64_t num_tokens, int rank, int ranks);
 
 /// Whether the model is cut over several ranks.
 bool on_tensor_axis(const ForwardContext& context);

@@ -10,6 +10,7 @@
 #include "models/context/packed_input.hpp"
 #include "models/networks/model.hpp"
 #include "models/networks/stage_ranges.hpp"
+#include "models/ops/block_costs.hpp"
 #include "models/ops/problems/activation.hpp"
 #include "models/parameters/layout_map.hpp"
 #include "models/parameters/parameter_declaration.hpp"
@@ -32,9 +33,7 @@ struct PoolerConfig {
 
 struct BackboneShape {
   std::int64_t num_layers = 0, hidden_size = 0, num_heads = 0, vocabulary_size = 0;
-  std::int64_t max_positions = 0;      ///< longest input in tokens
-  std::int64_t intermediate_size = 0;  ///< width of the feed-forward block
-  std::int64_t embedding_size = 0;     ///< width of the embeddings' tables; others than hidden_size are projected
+  std::int64_t max_positions = 0;  ///< longest input in tokens
 };
 
 /// An encoder as a chain `embeddings -> layer 0 .. L-1`; a pipeline stage is a range of that chain. It declares its
@@ -55,10 +54,19 @@ class Backbone {
   virtual LayerStream layer(const LayerStream& stream, std::int64_t index, QueryRows rows, const PackedInput& input,
                             const ForwardContext& context) const = 0;
   virtual BackboneShape shape() const = 0;
-  /// Of LayerStream::relative for a pack; empty in models without it.
-  virtual std::vector<std::int64_t> relative_shape(const PackedInput&) const { return {}; }
-  /// How many projections of the relative embeddings a layer makes, each as wide as the hidden state.
-  virtual std::int64_t num_position_projections() const { return 0; }
+  /// Rows of LayerStream::relative for a pack whose longest input has so many tokens; 0 in models without it.
+  virtual std::int64_t relative_rows(std::int64_t /*longest*/) const { return 0; }
+
+  /// What embed() and layer() cost a rank, from the views that are bound: those of its tensor rank and of the layers in
+  /// `range`. They may lie on the meta device.
+  virtual ops::BlockCosts embedding_costs(const PackOnRank& pack) const = 0;
+  virtual ops::BlockCosts layer_costs(std::int64_t index, QueryRows rows, const PackOnRank& pack) const = 0;
+  /// What pipeline stages are balanced by.
+  virtual TokenWork token_work() const = 0;
+  /// What packs are cut by: the relative cost of an input of `length` tokens. In integers, so that every machine cuts
+  /// alike; part of the numerics contract.
+  virtual std::uint64_t input_cost(std::uint64_t length) const = 0;
+
   /// How its parameters lie on a tensor axis by default; none: it knows no tensor axis.
   virtual std::vector<LayoutRule> layout() const { return {}; }
   virtual PoolerConfig pooler() const = 0;

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "models/networks/config_values.hpp"
+#include "models/networks/encoder_costs.hpp"
 #include "models/networks/encoder_layer.hpp"
 #include "models/ops/attention.hpp"
 #include "models/ops/linear.hpp"
@@ -65,8 +66,18 @@ class BertBackbone final : public Backbone {
   LayerStream layer(const LayerStream& stream, std::int64_t index, QueryRows rows, const PackedInput& input,
                     const ForwardContext& context) const override;
   BackboneShape shape() const override {
-    return {config_.num_layers,    config_.hidden_size,       config_.num_heads,  config_.vocabulary_size,
-            config_.max_positions, config_.intermediate_size, config_.hidden_size};
+    return {config_.num_layers, config_.hidden_size, config_.num_heads, config_.vocabulary_size, config_.max_positions};
+  }
+  ops::BlockCosts embedding_costs(const PackOnRank& pack) const override {
+    return encoder_embedding_costs(tables_.words, config_.hidden_size, pack);
+  }
+  ops::BlockCosts layer_costs(std::int64_t index, QueryRows rows, const PackOnRank& pack) const override {
+    const LayerParameters& p = layers_[static_cast<std::size_t>(index)];
+    return encoder_layer_costs(p.query_key_value, {}, p.behind_attention, layer_config_, rows, pack);
+  }
+  TokenWork token_work() const override { return encoder_work(layer_config_); }
+  std::uint64_t input_cost(std::uint64_t length) const override {
+    return encoder_input_cost(length, static_cast<std::uint64_t>(config_.hidden_size));
   }
   PoolerConfig pooler() const override { return {"bert.pooler.dense", ops::Activation::kTanh, 0.0}; }
   DropoutOverrides dropout() const override { return {hidden_dropout_, attention_dropout_}; }

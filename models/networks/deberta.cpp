@@ -5,6 +5,7 @@
 
 #include "models/context/token_rows.hpp"
 #include "models/error.hpp"
+#include "models/networks/encoder_costs.hpp"
 #include "models/networks/encoder_layer.hpp"
 #include "models/ops/attention.hpp"
 #include "models/ops/linear.hpp"
@@ -52,25 +53,27 @@ class DebertaBackbone final : public Backbone {
   LayerStream layer(const LayerStream& stream, std::int64_t index, QueryRows rows, const PackedInput& input,
                     const ForwardContext& context) const override;
   BackboneShape shape() const override {
-    return {config_.num_layers,
-            config_.hidden_size,
-            config_.attention.num_heads,
-            config_.vocabulary_size,
-            config_.position_biased_input ? config_.max_positions : kLongestCounted,
-            config_.intermediate_size,
-            config_.embedding_size.value_or(config_.hidden_size)};
+    return {config_.num_layers, config_.hidden_size, config_.attention.num_heads, config_.vocabulary_size,
+            config_.position_biased_input ? config_.max_positions : kLongestCounted};
   }
   PoolerConfig pooler() const override { return {"pooler.dense", config_.pooler_activation, config_.pooler_dropout}; }
   DropoutOverrides dropout() const override { return {hidden_dropout_, attention_dropout_}; }
   double classifier_dropout() const override { return config_.classifier_dropout.value_or(hidden_dropout_); }
   double initializer_range() const override { return config_.initializer_range; }
   std::vector<LayoutRule> layout() const override;
-  std::vector<std::int64_t> relative_shape(const PackedInput& input) const override {
-    if (!config_.attention.has_positions()) return {};
-    return {slot_rows(input).count, config_.hidden_size};
+  std::int64_t relative_rows(std::int64_t longest) const override {
+    return config_.attention.has_positions() ? slot_rows(longest).count : 0;
   }
-  std::int64_t num_position_projections() const override {
-    return (config_.attention.position_to_content ? 1 : 0) + (config_.attention.content_to_position ? 1 : 0);
+  ops::BlockCosts embedding_costs(const PackOnRank& pack) const override {
+    return encoder_embedding_costs(tables_.words, config_.hidden_size, pack);
+  }
+  ops::BlockCosts layer_costs(std::int64_t index, QueryRows rows, const PackOnRank& pack) const override {
+    const LayerParameters& p = layers_[static_cast<std::size_t>(index)];
+    return encoder_layer_costs(p.query_key_value, p.positions, p.behind_attention, layer_config_, rows, pack);
+  }
+  TokenWork token_work() const override { return encoder_work(layer_config_); }
+  std::uint64_t input_cost(std::uint64_t length) const override {
+    return encoder_input_cost(length, static_cast<std::uint64_t>(config_.hidden_size));
   }
   std::string description() const override { return "DeBERTa, " + shape_in_words(shape()); }
 
@@ -78,7 +81,7 @@ class DebertaBackbone final : public Backbone {
   void check_cuts(const LayerParameters& layer, const std::string& prefix) const;
   void declare_layer(const ParameterDeclaration& declare, const std::string& prefix) const;
   LayerParameters find_layer(const ParameterStore& store, const std::string& prefix) const;
-  ops::SlotRows slot_rows(const PackedInput& input) const;
+  ops::SlotRows slot_rows(std::int64_t longest) const;
   at::Tensor project_positions(const at::Tensor& relative, const ops::SlotRows& rows, std::int64_t index,
                                const ForwardContext& context) const;
   LayerStream layer_of_first_tokens(const LayerStream& stream, std::int64_t index, const PackedInput& input,
@@ -182,8 +185,9 @@ void DebertaBackbone::check_cuts(const LayerParameters& layer, const std::string
   }
 }
 
-ops::SlotRows DebertaBackbone::slot_rows(const PackedInput& input) const {
-  const ops::RelativeSlots slots(config_.attention.buckets, ops::longest_input(input));
+/// Rows of the table of relative embeddings that inputs of at most `longest` tokens touch.
+ops::SlotRows DebertaBackbone::slot_rows(std::int64_t longest) const {
+  const ops::RelativeSlots slots(config_.attention.buckets, longest);
   return {slots.first(), slots.count()};
 }
 
@@ -193,7 +197,7 @@ LayerStream DebertaBackbone::embed(const PackedInput& input, const ForwardContex
   LayerStream stream;
   stream.hidden = ops::norm(sum, embedding_norm_, {hidden_dropout_, 0}, input, context);
   if (config_.attention.has_positions()) {
-    stream.relative = ops::relative_embeddings(relative_, slot_rows(input), context);
+    stream.relative = ops::relative_embeddings(relative_, slot_rows(ops::longest_input(input)), context);
     if (config_.norm_relative_embeddings) {
       stream.relative = ops::norm(stream.relative, relative_norm_, /*dropout=*/{}, input, context);
     }
@@ -216,9 +220,10 @@ LayerStream DebertaBackbone::layer_of_first_tokens(const LayerStream& stream, st
   const LayerParameters& p = layers_[static_cast<std::size_t>(index)];
   at::Tensor positions;
   if (stream.relative.defined()) {
-    const std::int64_t touched = ops::first_row_slots(config_.attention.buckets, ops::longest_input(input));
+    const std::int64_t longest = ops::longest_input(input);
+    const std::int64_t touched = ops::first_row_slots(config_.attention.buckets, longest);
     const at::Tensor relative = stream.relative.narrow(0, 0, touched);
-    positions = project_positions(relative, {slot_rows(input).first, touched}, index, context);
+    positions = project_positions(relative, {slot_rows(longest).first, touched}, index, context);
   }
   const at::Tensor hidden = ops::pool_cls(stream.hidden, input);
   const at::Tensor query = ops::linear(hidden, p.query, ops::Activation::kNone, context);
@@ -236,7 +241,7 @@ LayerStream DebertaBackbone::layer(const LayerStream& stream, std::int64_t index
                                    const PackedInput& input, const ForwardContext& context) const {
   if (rows == QueryRows::kFirst) return layer_of_first_tokens(stream, index, input, context);
   const LayerParameters& p = layers_[static_cast<std::size_t>(index)];
-  const at::Tensor positions = project_positions(stream.relative, slot_rows(input), index, context);
+  const at::Tensor positions = project_positions(stream.relative, slot_rows(ops::longest_input(input)), index, context);
   const ParameterView& weight = p.query_key_value.weight;
   if (!weight.sharded && on_tensor_axis(context)) {
     throw LayoutError("layout: DeBERTa's attention must be cut over heads on a tensor axis");

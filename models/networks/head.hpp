@@ -23,6 +23,8 @@ class Head {
   /// [S / views, labels] fp32. A head that reads first tokens alone may be given these alone, of all states. Throws
   /// invalid_argument if the input has other views or features than the head.
   at::Tensor outputs(const HiddenStates& hidden, const PackedInput& input, const ForwardContext& context) const;
+  /// As Pooler::costs(): what follows the pooler makes a few rows per text.
+  ops::BlockCosts costs(const PackOnRank& pack) const { return pooler_->costs(pack); }
 
  private:
   /// [samples, views x width + features].

@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -70,7 +71,8 @@ class Model {
   virtual const HeadConfig& head() const = 0;
   /// The dropout probabilities in force, for the exported config.json; an absent one is the source directory's.
   virtual DropoutOverrides dropout() const { return {}; }
-  virtual std::int64_t hidden_size() const = 0;
+  /// What packs are cut by: see Backbone::input_cost.
+  virtual std::uint64_t input_cost(std::uint64_t length) const = 0;
   virtual std::int64_t max_positions() const = 0;
   /// "BERT, 6 layers x 384, 12 heads, vocabulary 30,522", for people.
   virtual std::string description() const = 0;

@@ -40,6 +40,7 @@ class ClsPooler final : public LastStatePooler {
                                                {config_.input_dropout, kPoolerInputSite}, input, context);
     return ops::linear(first, dense_, config_.activation, context);
   }
+  ops::BlockCosts costs(const PackOnRank&) const override { return {}; }
 
  private:
   static constexpr std::uint16_t kPoolerInputSite = 1;  // head dropout's site 0 is before the classifier
@@ -67,6 +68,7 @@ class TokenPooler final : public LastStatePooler {
         throw std::invalid_argument("a token pooler takes mean, max, min or last");
     }
   }
+  ops::BlockCosts costs(const PackOnRank&) const override { return {}; }
 
  private:
   Pooling pooling_;
@@ -94,6 +96,18 @@ class AttentionPooler final : public LastStatePooler {
     const at::Tensor activated = ops::norm_activate(projected, norm_, ops::Activation::kGelu, context);
     const at::Tensor scores = ops::linear(activated, score_, ops::Activation::kNone, context);
     return ops::pool_softmax(hidden.last(), scores, input);
+  }
+  ops::BlockCosts costs(const PackOnRank& pack) const override {
+    const std::int64_t rows = ops::fp32_bytes(pack.tokens, width());
+    const std::int64_t in_compute_type = ops::kept_by_linear(pack.tokens, width(), pack);
+    ops::BlockCosts costs;
+    // The hidden states, with a copy where the type is another; what the norm keeps; the activation's input and output;
+    // the weights of the rows.
+    costs.kept = 3 * rows + ops::kept_by_norm(pack.tokens, width(), sizeof(float)) + ops::fp32_bytes(pack.tokens, 1);
+    if (in_compute_type < rows) costs.kept += in_compute_type;
+    costs.working_forward = in_compute_type;  // the first product
+    costs.working_backward = 3 * rows;        // gradients of the hidden states, the norm's output and its input
+    return costs;
   }
 
  private:
@@ -133,6 +147,7 @@ class LayerPooler final : public Pooler {
     }
     return ops::weighted_mean(rows, weights_, context);
   }
+  ops::BlockCosts costs(const PackOnRank&) const override { return {}; }
 
  private:
   std::int64_t first_, num_states_, width_;
@@ -161,6 +176,7 @@ class ConcatenatedPooler final : public Pooler {
     }
     return at::cat(rows, 1);
   }
+  ops::BlockCosts costs(const PackOnRank&) const override { return {}; }
 
  private:
   std::int64_t first_, width_;

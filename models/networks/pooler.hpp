@@ -31,6 +31,9 @@ class Pooler {
   /// [S, width()] fp32.
   virtual at::Tensor operator()(const HiddenStates& hidden, const PackedInput& input,
                                 const ForwardContext& context) const = 0;
+  /// What operator() costs beyond a few rows per text, which count as nothing. On a tensor axis every rank pools all
+  /// rows.
+  virtual ops::BlockCosts costs(const PackOnRank& pack) const = 0;
 };
 
 /// Which tokens of its hidden states the pooler of a head reads.

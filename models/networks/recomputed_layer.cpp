@@ -41,4 +41,12 @@ LayerStream recomputed_layer(const Backbone& backbone, const LayerStream& stream
   return {ops::attach_backward(output, inputs, "RecomputedLayerBackward", backward), stream.relative};
 }
 
+ops::BlockCosts recomputed_costs(const ops::BlockCosts& layer, std::int64_t input_bytes) {
+  ops::BlockCosts costs = layer;
+  costs.kept = input_bytes;
+  costs.working_backward += layer.kept;
+  costs.sent_backward += layer.sent_forward;
+  return costs;
+}
+
 }  // namespace meshfold::models

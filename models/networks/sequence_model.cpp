@@ -10,8 +10,10 @@
 #include "models/networks/head.hpp"
 #include "models/networks/pipeline_stage.hpp"
 #include "models/networks/recomputed_layer.hpp"
+#include "models/networks/stage_ranges.hpp"
 #include "models/ops/autograd.hpp"
 #include "models/ops/pooling.hpp"
+#include "models/ops/problems/relative_slots.hpp"
 #include "models/ops/tensor_parallel.hpp"
 
 namespace meshfold::models {
@@ -24,16 +26,18 @@ class SequenceModel final : public Model, public PipelineStage {
       : backbone_(std::move(backbone)),
         head_(head, *backbone_),
         tensor_(layout.tensor),
+        tensor_rank_(layout.tensor_rank),
+        tensor_ranks_(layout.tensor_ranks),
         recompute_(recompute),
         rates_(rates),
-        range_(stage_ranges(backbone_->shape(), layout.pipeline_ranks,
+        range_(stage_ranges(backbone_->token_work(), num_layers(), layout.pipeline_ranks,
                             layout.stage_layers)[static_cast<std::size_t>(layout.pipeline_rank)]) {
     backbone_->declare({declared_, Region::kTokens});
     head_.declare({declared_, Region::kSamples});
     set_layer_rates(declared_, num_layers(), rates);
     cut(layout);
     for (const Parameter& parameter : declared_) {
-      if (holds(parameter.spec)) store_.add(parameter.spec);
+      if (holds(range_, num_layers(), parameter.spec)) store_.add(parameter.spec);
     }
     store_.allocate(layout.device, compute_type);
     note_layer_begins();
@@ -47,18 +51,20 @@ class SequenceModel final : public Model, public PipelineStage {
   at::Tensor forward(const PackedInput& input, const ForwardContext& context) override;
   const HeadConfig& head() const override { return head_.config(); }
   DropoutOverrides dropout() const override { return backbone_->dropout(); }
-  std::int64_t hidden_size() const override { return backbone_->shape().hidden_size; }
+  std::uint64_t input_cost(std::uint64_t length) const override { return backbone_->input_cost(length); }
   std::int64_t max_positions() const override { return backbone_->shape().max_positions; }
   std::string description() const override { return backbone_->description(); }
 
   bool is_first() const override { return range_.first == 0; }
   bool is_last() const override { return range_.end == num_layers(); }
-  std::vector<StreamPart> incoming(const PackedInput& input) const override {
-    return is_first() ? std::vector<StreamPart>() : parts_before(range_.first, input);
+  PackShape shape_of(const PackedInput& input) const override;
+  std::vector<StreamPart> incoming(const PackShape& pack) const override {
+    return is_first() ? std::vector<StreamPart>() : parts_before(range_.first, pack);
   }
-  std::vector<StreamPart> outgoing(const PackedInput& input) const override {
-    return is_last() ? std::vector<StreamPart>() : parts_before(range_.end, input);
+  std::vector<StreamPart> outgoing(const PackShape& pack) const override {
+    return is_last() ? std::vector<StreamPart>() : parts_before(range_.end, pack);
   }
+  StageCosts costs(const PackShape& pack) const override;
   std::vector<at::Tensor> run(const PackedInput& input, const std::vector<at::Tensor>& received,
                               const ForwardContext& context) override;
 
@@ -71,20 +77,23 @@ class SequenceModel final : public Model, public PipelineStage {
   };
 
   std::int64_t num_layers() const { return backbone_->shape().num_layers; }
+  std::int64_t hidden_size() const { return backbone_->shape().hidden_size; }
   void cut(const ModelLayout& layout);
-  bool holds(const ParameterSpec& spec) const;
   void note_layer_begins();
   at::Tensor tell_completion(const at::Tensor& hidden, std::int64_t layer, const ForwardContext& context) const;
   /// What of its hidden states goes to the head. On a tensor axis rows of tokens are cut among the ranks, so there it
   /// is all of them.
-  QueryRows rows_for_head() const {
-    return tensor_ == nullptr || tensor_->size() == 1 ? head_.rows_read() : QueryRows::kAll;
-  }
+  QueryRows rows_for_head() const { return tensor_ranks_ == 1 ? head_.rows_read() : QueryRows::kAll; }
   /// What is computed of the result of a layer: nothing reads more of the last one than the head does.
   QueryRows rows_of(std::int64_t layer) const { return layer == num_layers() - 1 ? rows_for_head() : QueryRows::kAll; }
   /// Whether a hidden state has a graph in training: not below the lowest parameter that learns.
   bool learns(std::int64_t state) const { return !rates_.freeze_embeddings || state > rates_.freeze_lower_layers; }
-  std::vector<StreamPart> parts_before(std::int64_t layer, const PackedInput& input) const;
+  PackOnRank on_rank(const PackShape& pack) const {
+    return {pack, token_rows(pack.tokens, tensor_rank_, tensor_ranks_).count, tensor_ranks_,
+            static_cast<std::int64_t>(c10::elementSize(store_.compute_type()))};
+  }
+  std::vector<StreamPart> parts_before(std::int64_t layer, const PackShape& pack) const;
+  ops::BlockCosts costs_of_layer(std::int64_t index, const PackOnRank& pack) const;
   Passing unpack(const std::vector<at::Tensor>& received, const PackedInput& input) const;
   at::Tensor outputs(const std::vector<at::Tensor>& kept, const PackedInput& input,
                      const ForwardContext& context) const;
@@ -92,6 +101,7 @@ class SequenceModel final : public Model, public PipelineStage {
   std::unique_ptr<Backbone> backbone_;
   Head head_;
   dist::ProcessGroup* tensor_;
+  int tensor_rank_, tensor_ranks_;
   Recompute recompute_;
   LayerRates rates_;
   LayerRange range_;
@@ -108,11 +118,6 @@ void SequenceModel::cut(const ModelLayout& layout) {
                       " does not compute on a tensor axis yet; set mesh.tensor = 1");
   }
   LayoutMap(own_rules, layout.rules).cut(declared_, layout.tensor_rank, layout.tensor_ranks);
-}
-
-bool SequenceModel::holds(const ParameterSpec& spec) const {
-  if (spec.is_of_head()) return is_last();
-  return spec.layer ? spec.is_in_layers(range_.first, range_.end) : is_first();
 }
 
 void SequenceModel::note_layer_begins() {
@@ -137,26 +142,62 @@ at::Tensor SequenceModel::tell_completion(const at::Tensor& hidden, std::int64_t
   return ops::attach_backward(hidden.detach(), {hidden}, "LayerBegins", tell);
 }
 
-std::vector<StreamPart> SequenceModel::parts_before(std::int64_t layer, const PackedInput& input) const {
-  ForwardContext context;
-  context.tensor = tensor_;
-  const std::vector<std::int64_t> rows = {token_rows(input.num_tokens(), context).count, hidden_size()};
-  std::vector<StreamPart> parts = {{rows, learns(layer)}};
-  const std::vector<std::int64_t> relative = backbone_->relative_shape(input);
-  if (!relative.empty()) parts.push_back({relative, !rates_.freeze_embeddings});
-  const std::vector<std::int64_t> for_head =
-      rows_for_head() == QueryRows::kFirst ? std::vector<std::int64_t>{input.num_inputs(), hidden_size()} : rows;
-  for (std::int64_t state = head_.first_state(); state < layer; ++state) parts.push_back({for_head, learns(state)});
+PackShape SequenceModel::shape_of(const PackedInput& input) const {
+  const std::int64_t longest = ops::longest_input(input);
+  return {input.num_tokens(), input.num_inputs(), longest, backbone_->relative_rows(longest)};
+}
+
+std::vector<StreamPart> SequenceModel::parts_before(std::int64_t layer, const PackShape& pack) const {
+  const std::int64_t own_rows = on_rank(pack).own_rows;
+  std::vector<StreamPart> parts = {{{own_rows, hidden_size()}, learns(layer)}};
+  if (pack.relative_rows > 0) parts.push_back({{pack.relative_rows, hidden_size()}, !rates_.freeze_embeddings});
+  const std::int64_t for_head = rows_for_head() == QueryRows::kFirst ? pack.inputs : own_rows;
+  for (std::int64_t state = head_.first_state(); state < layer; ++state) {
+    parts.push_back({{for_head, hidden_size()}, learns(state)});
+  }
   return parts;
 }
 
+ops::BlockCosts SequenceModel::costs_of_layer(std::int64_t index, const PackOnRank& pack) const {
+  ops::BlockCosts costs = backbone_->layer_costs(index, rows_of(index), pack);
+  if (recompute_ == Recompute::kLayers) costs = recomputed_costs(costs, ops::fp32_bytes(pack.own_rows, hidden_size()));
+  return learns(index + 1) ? costs : without_gradient(costs);
+}
+
+/// What run() does, block by block.
+StageCosts SequenceModel::costs(const PackShape& shape) const {
+  const PackOnRank pack = on_rank(shape);
+  const std::int64_t hidden = ops::fp32_bytes(pack.own_rows, hidden_size());
+  StageCosts costs;
+  costs.stream = hidden + ops::fp32_bytes(pack.relative_rows, hidden_size());
+  if (is_first()) {
+    const ops::BlockCosts embeddings = backbone_->embedding_costs(pack);
+    costs.blocks = learns(0) ? embeddings : without_gradient(embeddings);
+  } else {
+    costs.blocks.kept = costs.stream;
+  }
+  for (std::int64_t index = range_.first; index < range_.end; ++index) {
+    costs.blocks = in_turn(costs.blocks, costs_of_layer(index, pack));
+  }
+  if (is_last()) {
+    costs.blocks = in_turn(costs.blocks, head_.costs(pack));
+    const std::int64_t num_states = num_layers() - head_.first_state() + 1;
+    costs.blocks.sent_forward += num_states * ops::sent_by_gathering(hidden_size(), sizeof(float), pack);
+  } else {
+    costs.blocks.kept += hidden;
+    costs.blocks.working_backward += costs.stream;
+  }
+  return costs;
+}
+
 SequenceModel::Passing SequenceModel::unpack(const std::vector<at::Tensor>& received, const PackedInput& input) const {
-  const std::vector<StreamPart> parts = parts_before(range_.first, input);
-  if (received.size() != parts.size()) throw std::invalid_argument("a pipeline stage was given too few or many parts");
+  const PackShape pack = shape_of(input);
+  if (received.size() != parts_before(range_.first, pack).size())
+    throw std::invalid_argument("a pipeline stage was given too few or many parts");
   Passing passing;
   auto next = received.begin();
   passing.stream.hidden = *next++;
-  if (!backbone_->relative_shape(input).empty()) passing.stream.relative = *next++;
+  if (pack.relative_rows > 0) passing.stream.relative = *next++;
   passing.kept.assign(next, received.end());
   return passing;
 }

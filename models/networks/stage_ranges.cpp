@@ -7,7 +7,7 @@
 
 #include "base/text.hpp"
 #include "models/error.hpp"
-#include "models/networks/backbone.hpp"
+#include "models/parameters/parameter_store.hpp"
 
 namespace meshfold::models {
 namespace {
@@ -17,8 +17,8 @@ constexpr std::int64_t kUnreached = std::numeric_limits<std::int64_t>::max();
 /// Dynamic programming over stages: best[s][n] is the least combined cost of giving n layers to the first s stages.
 class Balance {
  public:
-  Balance(const StageCosts& costs, std::int64_t num_layers, int num_stages)
-      : costs_(costs), num_layers_(num_layers), num_stages_(num_stages) {}
+  Balance(const TokenWork& work, std::int64_t num_layers, int num_stages)
+      : work_(work), num_layers_(num_layers), num_stages_(num_stages) {}
 
   std::vector<LayerRange> ranges() {
     const std::int64_t least_peak =
@@ -43,7 +43,7 @@ class Balance {
     return static_cast<std::size_t>(stages * (num_layers_ + 1) + layers);
   }
   std::int64_t cost_of(int stage, std::int64_t layers) const {
-    return layers * costs_.layer + (stage == 0 ? costs_.embeddings : 0) + (stage == num_stages_ - 1 ? costs_.head : 0);
+    return layers * work_.layer + (stage == 0 ? work_.embeddings : 0) + (stage == num_stages_ - 1 ? work_.head : 0);
   }
 
   /// Combines the stages' costs, none above `limit`; returns the least value and remembers where stages begin.
@@ -67,7 +67,7 @@ class Balance {
     return best[index(num_stages_, num_layers_)];
   }
 
-  StageCosts costs_;
+  TokenWork work_;
   std::int64_t num_layers_;
   int num_stages_;
   std::vector<std::int64_t> first_;  ///< of the last stage, for each entry of the table
@@ -92,26 +92,24 @@ std::vector<LayerRange> given_stages(std::span<const int> given, std::int64_t nu
 
 }  // namespace
 
-StageCosts stage_costs(const BackboneShape& shape) {
-  constexpr std::int64_t kOperationsAnElement = 16, kTokensAnInput = 128;
-  const std::int64_t hidden = shape.hidden_size;
-  return {.embeddings = kOperationsAnElement * hidden,
-          .layer = 4 * hidden * hidden + 2 * hidden * shape.intermediate_size,
-          .head = hidden * hidden / kTokensAnInput};
+bool holds(const LayerRange& range, std::int64_t num_layers, const ParameterSpec& parameter) {
+  if (parameter.is_of_head()) return range.end == num_layers;
+  return parameter.layer ? parameter.is_in_layers(range.first, range.end) : range.first == 0;
 }
 
-std::vector<LayerRange> balanced_stages(const StageCosts& costs, std::int64_t num_layers, int num_stages) {
+std::vector<LayerRange> balanced_stages(const TokenWork& work, std::int64_t num_layers, int num_stages) {
   if (num_stages > num_layers) {
     throw LayoutError("mesh.pipeline = " + std::to_string(num_stages) + ": the model has " +
                       std::to_string(num_layers) + " layers, and a stage needs at least one; take fewer stages");
   }
-  return Balance(costs, num_layers, num_stages).ranges();
+  return Balance(work, num_layers, num_stages).ranges();
 }
 
-std::vector<LayerRange> stage_ranges(const BackboneShape& shape, int num_stages, std::span<const int> given) {
-  if (num_stages == 1) return {{0, shape.num_layers}};
-  if (!given.empty()) return given_stages(given, shape.num_layers, num_stages);
-  return balanced_stages(stage_costs(shape), shape.num_layers, num_stages);
+std::vector<LayerRange> stage_ranges(const TokenWork& work, std::int64_t num_layers, int num_stages,
+                                     std::span<const int> given) {
+  if (num_stages == 1) return {{0, num_layers}};
+  if (!given.empty()) return given_stages(given, num_layers, num_stages);
+  return balanced_stages(work, num_layers, num_stages);
 }
 
 }  // namespace meshfold::models

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "dist/process_group.hpp"
+#include "dist/sent_bytes.hpp"
 #include "models/context/operand_types.hpp"
 #include "models/context/token_rows.hpp"
 #include "models/ops/autograd.hpp"
@@ -150,6 +151,14 @@ void add_table_rows(GradientSink& sink, const ParameterView& table, const at::Te
   const at::Tensor gradient = all_gather(own_gradient, at::kFloat, rows, indices.numel(), *context.tensor);
   const at::Tensor held = held_tokens(table, indices);
   sink.add_rows(table, indices.index_select(0, held) - table.first_row, gradient.index_select(0, held));
+}
+
+std::int64_t sent_by_gathering(std::int64_t width, std::int64_t element_bytes, const PackOnRank& pack) {
+  return dist::sent_by_all_gather(pack.own_rows * width * element_bytes, pack.tensor_ranks);
+}
+
+std::int64_t sent_by_adding(std::int64_t width, const PackOnRank& pack) {
+  return dist::sent_by_reduce_scatter(fp32_bytes(pack.tokens, width), fp32_bytes(pack.own_rows, width));
 }
 
 }  // namespace meshfold::models::ops

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "models/context/packed_input.hpp"
+#include "models/ops/block_costs.hpp"
 #include "models/ops/linear.hpp"
 
 /// What the ranks of the tensor axis exchange in forward and backward. Every rank calls these in the same order with
@@ -46,5 +47,12 @@ at::Tensor gather_table_rows(const ParameterView& table, const at::Tensor& indic
 /// Its backward: hands the gradients of this rank's rows to the ranks that hold the table's rows, and so to `sink`.
 void add_table_rows(GradientSink& sink, const ParameterView& table, const at::Tensor& indices,
                     const at::Tensor& own_gradient, const ForwardContext& context);
+
+/// Bytes that a rank sends where all ranks' rows come together: in gather_rows() forward, and on the way back in
+/// own_rows(), row_parallel_linear() and add_table_rows(). An element has `element_bytes`.
+std::int64_t sent_by_gathering(std::int64_t width, std::int64_t element_bytes, const PackOnRank& pack);
+/// Bytes that a rank sends where the ranks' parts of a sum over [T, width] are added, in fp32: forward in
+/// row_parallel_linear() and gather_table_rows(), on the way back in gather_rows() of rows that are used in parts.
+std::int64_t sent_by_adding(std::int64_t width, const PackOnRank& pack);
 
 }  // namespace meshfold::models::ops

@@ -31,7 +31,10 @@ TEST(Pack, CutsRandomStepsIntoContiguousPacksOfNearEqualCost) {
   std::mt19937_64 random(7);
   for (int trial = 0; trial < 2000; ++trial) {
     std::vector<std::uint64_t> costs(random() % 65);
-    for (auto& cost : costs) cost = input_cost(2 + random() % 511, 384);
+    for (auto& cost : costs) {
+      const std::uint64_t length = 2 + random() % 511;
+      cost = length * (6 * 384 + length);
+    }
     const std::size_t parts = 1 + random() % 16;
 
     const auto packs = pack(costs, parts);

@@ -40,7 +40,7 @@ class ToyModel final : public models::Model {
 
   models::ParameterStore& parameters() override { return store_; }
   const models::HeadConfig& head() const override { return head_; }
-  std::int64_t hidden_size() const override { return kHidden; }
+  std::uint64_t input_cost(std::uint64_t length) const override { return length * (6 * kHidden + length); }
   std::int64_t max_positions() const override { return 512; }
   std::string description() const override { return "toy"; }
 
