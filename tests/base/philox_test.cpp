@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace meshfold::dist {
+namespace meshfold::base {
 namespace {
 
 // The three vectors of Random123's kat_vectors for philox4x32 with ten rounds, checked by the compiler.
@@ -58,4 +58,4 @@ TEST(DropoutThreshold, DropsTheSharePromised) {
 }
 
 }  // namespace
-}  // namespace meshfold::dist
+}  // namespace meshfold::base
