@@ -33,11 +33,11 @@ StepPeak step_peak(const PipelineSchedule& schedule, int stage, std::span<const 
   const auto look = [&](std::int64_t working) {
     if (held + working > peak.total()) peak = {held, working};
   };
-  for (const Cell& cell : schedule.cells[static_cast<std::size_t>(stage)]) {
+  for (const PipelineCell& cell : schedule.cells[static_cast<std::size_t>(stage)]) {
     const auto& [shape, costs] = packs[static_cast<std::size_t>(cell.pack)];
     if (shape.tokens == 0) continue;
     const std::int64_t kept = packed_input_bytes(shape.tokens) + costs.blocks.kept;
-    if (cell.phase == Phase::kForward) {
+    if (cell.phase == PipelinePhase::kForward) {
       held += kept;
       look(costs.blocks.working_forward);
     } else {

@@ -11,9 +11,6 @@
 
 namespace meshfold::jobs {
 
-/// Whether a data rank keeps optimizer states for its share of the parameters only (ZeRO-1, Rajbhandari et al. 2020).
-enum class StateSharding { kOff, kOverData };
-
 /// Bytes that a rank sends on each axis of its mesh, as dist::ProcessGroup::bytes_sent counts them.
 struct AxisBytes {
   std::int64_t data = 0, pipeline = 0, tensor = 0;
