@@ -51,7 +51,7 @@ struct Variant {
 std::vector<Variant> variants_of(ToyKind kind) {
   models::HeadConfig weighted;
   weighted.pooling = models::Pooling::kWeightedLayers;
-  weighted.first_layer = 1;
+  weighted.first_state = 1;
   std::vector<Variant> variants = {
       {"fp32", at::kFloat, "", {}},
       {"bf16, recomputed", at::kBFloat16, "", {weighted, models::Recompute::kLayers, {}}},

@@ -108,7 +108,7 @@ TEST(Options, AutoPrecisionIsResolvedAsTheCpuSays) {
 
   jobs::find_option("precision.compute")->set(config, "auto");
 
-  EXPECT_EQ(config.precision == jobs::Precision::kBf16, models::ops::multiplies_bf16_faster());
+  EXPECT_EQ(config.precision == jobs::Precision::kBf16, base::multiplies_bf16_faster());
   EXPECT_NE(jobs::find_option("precision.compute")->text(config), "auto");
 }
 

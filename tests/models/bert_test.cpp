@@ -1,8 +1,11 @@
 #include "models/networks/bert.hpp"
 
+#include <ATen/ATen.h>
+
 #include <numeric>
 
 #include "models/files/config_json.hpp"
+#include "models/networks/sequence_model.hpp"
 #include "tests/models/transformers_reference.hpp"
 
 namespace meshfold::models {

@@ -44,7 +44,11 @@ std::unique_ptr<Backbone> deberta() {
   config.intermediate_size = 3 * kWidth;
   config.position_biased_input = false;
   config.relative_attention = config.norm_relative_embeddings = config.share_position_projections = true;
-  config.attention = {kHeads, {.num_buckets = 64, .max_distance = 256}, true, true, 3};
+  config.attention = {.num_heads = kHeads,
+                      .head_width = kWidth / kHeads,
+                      .buckets = {.num_buckets = 64, .max_distance = 256},
+                      .content_to_position = true,
+                      .position_to_content = true};
   return make_deberta_backbone(config, kDropout);
 }
 
@@ -78,7 +82,7 @@ class CostsOfModels : public testing::TestWithParam<Case> {
   std::unique_ptr<Model> model(const ModelLayout& layout = {}) const {
     HeadConfig head{.labels = {"a", "b"}, .dropout = {}};
     head.pooling = GetParam().pooling;
-    head.first_layer = 1;
+    head.first_state = 1;
     head.layer_pooling = Pooling::kMean;
     auto made =
         make_sequence_model(GetParam().make(), head, GetParam().type, layout, GetParam().recompute, GetParam().rates);

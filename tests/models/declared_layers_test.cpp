@@ -56,10 +56,12 @@ class PlainBackbone final : public Backbone {
             .hidden_size = kWidth,
             .num_heads = 1,
             .vocabulary_size = 20,
-            .max_positions = 64,
-            .intermediate_size = kWidth,
-            .embedding_size = kWidth};
+            .max_positions = 64};
   }
+  ops::BlockCosts embedding_costs(const PackOnRank&) const override { return {}; }
+  ops::BlockCosts layer_costs(std::int64_t, QueryRows, const PackOnRank&) const override { return {}; }
+  TokenWork token_work() const override { return {.embeddings = kWidth, .layer = kWidth * kWidth, .head = kWidth}; }
+  std::uint64_t input_cost(std::uint64_t length) const override { return length; }
   PoolerConfig pooler() const override { return {.name = "score"}; }
   DropoutOverrides dropout() const override { return {}; }
   double classifier_dropout() const override { return 0.0; }

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "models/context/dropout.hpp"
+#include "models/directory/directory_head.hpp"
 #include "models/directory/export_model.hpp"
 #include "models/directory/load_model.hpp"
 #include "models/error.hpp"

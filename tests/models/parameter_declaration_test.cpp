@@ -55,7 +55,9 @@ TEST(FindLinear, FusesNeighboursWithAndWithoutBias) {
     EXPECT_TRUE(at::equal(in_full_precision(all).weight.compute, all.weight.value));
     EXPECT_EQ(all.bias.defined(), bias == Bias::kYes);
     EXPECT_EQ(key.bias.defined(), bias == Bias::kYes);
-    if (bias == Bias::kYes) EXPECT_TRUE(at::equal(all.bias.value.narrow(0, 6, 6), key.bias.value));
+    if (bias == Bias::kYes) {
+      EXPECT_TRUE(at::equal(all.bias.value.narrow(0, 6, 6), key.bias.value));
+    }
   }
 }
 
