@@ -1,5 +1,6 @@
 #include "models/networks/bert.hpp"
 
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -170,8 +171,12 @@ LayerStream BertBackbone::layer_of_first_tokens(const LayerStream& stream, std::
   const at::Tensor query = ops::linear(hidden, p.query, ops::Activation::kNone, context);
   const at::Tensor key_value = ops::linear(stream.hidden, p.key_value, ops::Activation::kNone, context);
   const ops::DropoutSite dropout{attention_dropout_, static_cast<std::uint16_t>(index)};
-  const ops::AttentionConfig attention{
-      .num_heads = config_.num_heads, .head_width = layer_config_.head_width, .queries = QueryRows::kFirst};
+  const std::int64_t head_width = layer_config_.head_width;
+  // Rounded once, from double: for some widths one bit apart from attend()'s, and part of the numerics contract.
+  const ops::AttentionConfig attention{.num_heads = config_.num_heads,
+                                       .head_width = head_width,
+                                       .scale = 1.0 / std::sqrt(static_cast<double>(head_width)),
+                                       .queries = QueryRows::kFirst};
   const at::Tensor mixed = ops::attention({.query_key_value = {query, key_value}}, attention, dropout, input, context);
   return {encoder_layer(mixed, hidden, p.behind_attention, layer_config_, index, first_tokens(input), context),
           stream.relative};

@@ -150,7 +150,9 @@ TEST(DeclaredLayers, AreSaidToBeCompleteWhereTheyBegin) {
 }
 
 TEST(DeclaredLayers, AreDrawnAnewFromTheTopUnderAnyName) {
-  for (const Parameter& parameter : std::as_const(*make_plain({})).parameters()) {
+  const auto model = make_plain({});
+
+  for (const Parameter& parameter : model->parameters()) {
     const std::int64_t place = place_of(parameter.spec.name);
     EXPECT_EQ(parameter.spec.is_in_layers(kLayers - 2, kLayers), place == 1 || place == 2) << parameter.spec.name;
     EXPECT_FALSE(parameter.spec.is_in_layers(kLayers, kLayers)) << parameter.spec.name;

@@ -67,10 +67,10 @@ TEST(StageRanges, AreThoseThatWereGiven) {
 
 TEST(StageRanges, HoldTheirLayersAndAtTheEndsTheEmbeddingsAndTheHead) {
   ParameterSpec words, layer, classifier;
-  words.name = "bert.embeddings.word_embeddings.weight";
-  layer.name = "bert.encoder.layer.3.output.dense.bias";
-  classifier.name = "classifier.weight";
-  classifier.region = Region::kSamples;
+  words.role = Role::kEmbedding;
+  layer.role = Role::kOutput;
+  layer.layer = 3;
+  classifier.role = Role::kHead;
 
   const auto held = [&](const LayerRange& range) {
     return std::vector<bool>{holds(range, 6, words), holds(range, 6, layer), holds(range, 6, classifier)};
