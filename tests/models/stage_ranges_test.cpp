@@ -70,7 +70,7 @@ TEST(StageRanges, HoldTheirLayersAndAtTheEndsTheEmbeddingsAndTheHead) {
   words.role = Role::kEmbedding;
   layer.role = Role::kOutput;
   layer.layer = 3;
-  classifier.role = Role::kHead;
+  classifier.role = Role::kClassifier;
 
   const auto held = [&](const LayerRange& range) {
     return std::vector<bool>{holds(range, 6, words), holds(range, 6, layer), holds(range, 6, classifier)};
