@@ -20,7 +20,7 @@ enum class Traffic { kControl, kCollectives, kNeighbours };
 class GroupMaker {
  public:
   virtual ~GroupMaker() = default;
-  /// Of the tensors that the groups exchange beside those in host memory.
+  /// Where the tensors lie that the groups exchange beside those in host memory.
   virtual c10::Device device() const = 0;
   /// For people: "CPU", "4 GPUs (NVIDIA H100), one a rank".
   virtual std::string description() const = 0;

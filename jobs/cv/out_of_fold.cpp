@@ -54,7 +54,7 @@ at::Tensor training_mean(const at::Tensor& targets, const at::Tensor& in_trainin
 /// too.
 constexpr double kSmallestShare = 1.1920929e-07;
 
-/// Of class numbers [N, 1], or of class probabilities [N, C].
+/// Logarithm of each class's share among the training rows. Targets are class numbers [N, 1] or probabilities [N, C].
 at::Tensor training_log_shares(const at::Tensor& targets, const at::Tensor& in_training, std::int64_t num_classes) {
   if (targets.size(1) != 1) {
     const auto shares = training_mean(targets, in_training);

@@ -169,7 +169,7 @@ class Texts {
       fault_ = error.what();
     }
   }
-  /// Of the row with this id at or, when validation.csv has only some rows, after `at_least`.
+  /// Text of the row with this id at or, when validation.csv has only some rows, after `at_least`.
   std::string of(const std::string& id, std::size_t at_least) const {
     if (columns_.empty()) return {};
     for (std::size_t row = at_least; row < table_->num_rows(); ++row) {

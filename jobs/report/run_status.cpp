@@ -91,7 +91,7 @@ struct Pace {
   std::optional<Clock::time_point> last;
 };
 
-/// Of this start of the run alone: the time that it lay still before is not its pace.
+/// This start's own pace: the time that the run lay still before does not count.
 Pace pace_of(const MetricsHistory& history, Clock::time_point started) {
   Pace pace;
   std::optional<std::size_t> first;

@@ -11,7 +11,7 @@ namespace meshfold::jobs::selftest {
 /// What became of one try to lock a file.
 enum class LockResult { kNotTried, kTaken, kRefused, kUnsupported };
 
-/// Of one rank: rank 0 tries first and holds the lock; the others try meanwhile; the last rank tries once it is free.
+/// What one rank does: rank 0 tries first and holds the lock; the others try meanwhile; the last rank tries once it is free.
 struct LockTrial {
   LockResult while_held = LockResult::kNotTried;
   LockResult after_release = LockResult::kNotTried;

@@ -8,7 +8,7 @@
 
 namespace meshfold::jobs::selftest {
 
-/// Of one rank: the work of its threads while all ranks computed, in units of what one thread does while the machine's
+/// One rank: the work of its threads while all ranks computed, in units of what one thread does while the machine's
 /// other ranks wait; how many threads LibTorch really used; and how many CPUs its control group gives.
 struct ThreadSpeed {
   double speed_up = 1;

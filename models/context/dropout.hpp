@@ -60,7 +60,7 @@ class RowDropout {
   void fill_row(std::int64_t row, std::int64_t width, float* out) const {
     dropout_.fill(philox_rows_[row], positions_[row], 1, width, out);
   }
-  /// Of all rows, fp32 [rows, width] on `device`.
+  /// Multipliers of all rows, fp32 [rows, width] on `device`.
   at::Tensor multipliers(std::int64_t width, at::Device device) const;
 
  private:

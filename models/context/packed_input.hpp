@@ -28,7 +28,7 @@ struct PackedInput {
 /// token.
 PackedInput first_tokens(const PackedInput& input);
 
-/// Of which tokens something is computed.
+/// The tokens of which something is computed.
 enum class QueryRows {
   kAll,
   kFirst,  ///< the first token of every input: one row each, [S, H]

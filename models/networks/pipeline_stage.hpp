@@ -22,7 +22,7 @@ struct StreamPart {
 
 /// What a pack costs a rank on a stage.
 struct StageCosts {
-  /// Of all that the stage computes, with what came in, what goes on, and on the way back its gradient.
+  /// Costs of all that the stage computes, with what came in, what goes on, and on the way back its gradient.
   ops::BlockCosts blocks;
   /// Bytes of the stream between two stages. The lower hidden states that go with it for a pooler count as nothing.
   std::int64_t stream = 0;

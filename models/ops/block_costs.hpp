@@ -46,8 +46,7 @@ struct AttentionSize {
   std::int64_t num_heads = 0;
 };
 
-/// Kept by attention(), disentangled_attention() and first_row_attention(): query, key and value, and the log-sum-exp
-/// of each query and head.
+/// Kept by attention(): query, key and value, and the log-sum-exp of each query and head.
 constexpr std::int64_t kept_by_attention(const AttentionSize& size, const PackOnRank& pack) {
   return (size.queries * size.query_width + size.keys * size.key_value_width) * pack.compute_bytes +
          fp32_bytes(size.queries, size.num_heads);

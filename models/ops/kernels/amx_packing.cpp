@@ -51,7 +51,7 @@ using Lines = __m512i[kTileLines];
   for (int i = 0; i < kTileLines; ++i) _mm512_store_si512(tile + i * kLineBytes, lines[i]);
 }
 
-/// Of the left operand: a line a row, pairs side by side.
+/// The left operand: one line per row, pairs side by side.
 MESHFOLD_TARGET_AVX512_BF16 void pack_left_tile(Operand operand, const Bf16Matrix& matrix, std::int64_t row,
                                                 std::int64_t summed, std::byte* tile) {
   Lines lines;
@@ -64,7 +64,7 @@ MESHFOLD_TARGET_AVX512_BF16 void pack_left_tile(Operand operand, const Bf16Matri
   store_lines(lines, tile);
 }
 
-/// Of the right operand: a line a pair, columns side by side.
+/// The right operand: one line per pair, columns side by side.
 MESHFOLD_TARGET_AVX512_BF16 void pack_right_tile(Operand operand, const Bf16Matrix& matrix, std::int64_t summed,
                                                  std::int64_t column, std::byte* tile) {
   Lines lines;

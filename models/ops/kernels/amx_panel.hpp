@@ -11,13 +11,13 @@
 /// tiles. Only where the CPU has AVX512-BF16.
 namespace meshfold::models::ops::kernels::amx {
 
-/// Of pack_left(): rows first_row .. first_row + rows of the product.
+/// What pack_left() made: rows first_row .. first_row + rows of the product.
 struct LeftPanel {
   const std::byte* tiles;
   std::int64_t first_row, rows;
 };
 
-/// Of pack_right(), group after group, and the width of the product.
+/// What pack_right() made, group after group, and the width of the product.
 struct RightOperand {
   const std::byte* tiles;
   std::int64_t columns, steps;

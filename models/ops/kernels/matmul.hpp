@@ -37,7 +37,7 @@ struct ActivatedGradients {
   at::Tensor dz;  ///< dy W times the slope at z
   at::Tensor y;   ///< activation(z)
 };
-/// Of a layer whose input was activation(z): the gradient of z, and that input again. z [rows, in]; results as z.
+/// For a layer whose input was activation(z): the gradient of z, and that input again. z [rows, in]; results as z.
 ActivatedGradients activated_input_gradient(const at::Tensor& dy, const at::Tensor& weight, const at::Tensor& z,
                                             Activation activation);
 

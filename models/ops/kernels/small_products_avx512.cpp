@@ -117,7 +117,7 @@ MESHFOLD_TARGET_AVX512 void pack_transposed(const float* in, std::int64_t ld, st
   }
 }
 
-/// Of one thread; grows.
+/// One thread's own; grows.
 float* scratch(std::int64_t count) {
   thread_local std::int64_t capacity = 0;
   thread_local AlignedBuffer<float> buffer(0);

@@ -47,7 +47,7 @@ inline constexpr std::int64_t kLanes = 8;
   return x < 0.0F ? half_tail : 1.0F - half_tail;
 }
 
-/// Of the normal distribution beyond a >= 0, without a division. From a = 6 on both keep their values there.
+/// The normal distribution beyond a >= 0, without a division. From a = 6 on both keep their values there.
 struct NormalTail {
   float probability;  ///< Q(a) = 1 - Phi(a), relative error below 1e-5
   float slope;        ///< Q(a) - a phi(a), the derivative of a Q(a), absolute error below 5e-6
