@@ -36,8 +36,8 @@ struct CheckpointSection {
 /// Which weights a training run ends with: those of its best evaluation, or its last ones.
 enum class Select { kBest, kLast };
 
-/// All that training acts on. A run's configuration gives it (train_settings in jobs/config/run_config.hpp); training
-/// itself knows of no configuration, so whoever trains otherwise fills it in.
+/// All that training acts on. A run's configuration gives it; training itself knows of no configuration, so whoever
+/// trains otherwise fills it in.
 struct TrainSettings {
   std::uint32_t seed = 42;  ///< keys the order of the samples and all draws
   int threads = 0;          ///< per rank; 0: as many as the machine has

@@ -41,7 +41,7 @@ struct StepUpdate {
   Optimizer& optimizer;
 };
 
-/// Once that the packs of a step go forward and back.
+/// One way of a step's packs forward and back.
 struct StepPass {
   std::uint8_t number = 0;  ///< keys the draws (base/philox.hpp)
   /// What becomes of the gradients at the end. kLast: they are complete, and their exchange may begin within the last

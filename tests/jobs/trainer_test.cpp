@@ -1,17 +1,21 @@
 #include "jobs/train/trainer.hpp"
 
+#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
 #include <set>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "jobs/checkpoint/store.hpp"
 #include "jobs/error.hpp"
 #include "jobs/train/pack_input.hpp"
 #include "jobs/train/parts.hpp"
 #include "jobs/train/predict_rows.hpp"
+#include "jobs/train/train_step.hpp"
 #include "tests/jobs/toy_problem.hpp"
 
 namespace meshfold::jobs {
@@ -97,6 +101,59 @@ TEST_F(ToyTraining, ByRmseStartsAtTheRootOfWhatMseStartsAt) {
   const double root = train_toy(directory_.path() / "rmse", rmse, mesh_, dataset_).told.steps.front().loss;
 
   EXPECT_NEAR(root, std::sqrt(squared), 1e-6);
+}
+
+/// A step without weight decay on the given rows, in one pack, from the toy's first weights.
+struct OneStep {
+  StepResult result;
+  double moved;  ///< L2 norm of what was added to the weights, at learning rate 1
+};
+
+OneStep take_step(const TrainSettings& settings, const data::Dataset& dataset, std::span<const std::uint32_t> rows) {
+  const dist::Mesh mesh;
+  tests::ToyModel model(settings.seed, tests::kToyTargets, 0.25);
+  const at::Tensor before = model.parameters().flat().clone();
+  GradientExchange exchange(model.parameters(), mesh, StateSharding::kOff);
+  OptimizerConfig optimizer_config;
+  optimizer_config.kind = OptimizerKind::kSgd;
+  optimizer_config.weight_decay = 0;
+  const auto optimizer = make_optimizer(model.parameters(), optimizer_config, exchange.owned());
+  TrainStep step(step_settings("toy", settings, 1), model, mesh, dataset, {exchange, *optimizer});
+  const StepResult result = step.run(rows, 3, 1.0, {});
+  return {result, (model.parameters().flat() - before).norm().item<double>()};
+}
+
+TEST_F(ToyTraining, MovesWeightsByTheGradientClippedToItsLargestNorm) {
+  const std::vector<std::uint32_t> rows = {5, 2, 11};
+  TrainSettings settings = toy_settings();
+  for (const double largest : {0.01, 0.0, 1e6}) {
+    settings.training.max_grad_norm = largest;
+    const auto [result, moved] = take_step(settings, dataset_, rows);
+
+    ASSERT_GT(result.grad_norm, 0.05);
+    const double expected = largest == 0.01 ? largest : result.grad_norm;
+    EXPECT_NEAR(moved, expected, 1e-3 * expected) << largest;
+  }
+}
+
+TEST_F(ToyTraining, DrawsByTheSeedTheStepAndPassZero) {
+  const std::vector<std::uint32_t> rows = {5, 2, 11};
+  const TrainSettings settings = toy_settings();
+  tests::ToyModel model(settings.seed, tests::kToyTargets, 0.25);
+  const auto loss = models::make_loss(settings.loss, tests::kToyTargets);
+  const at::Tensor targets = targets_of(dataset_, rows);
+  const auto loss_of_pass = [&](std::uint8_t pass) {
+    models::ForwardContext context;
+    context.mode = models::Mode::kRehearsal;
+    context.draws = {settings.seed, 3, pass};
+    const at::Tensor outputs = model.forward(to_packed_input(data::assemble(dataset_, rows), at::kCPU), context);
+    return (*loss)(outputs, targets, {loss->denominator(targets), {}}).item<double>();
+  };
+
+  const double taken = take_step(settings, dataset_, rows).result.loss;
+
+  EXPECT_EQ(taken, loss_of_pass(0));
+  EXPECT_NE(taken, loss_of_pass(1));
 }
 
 TEST_F(ToyTraining, EndsAfterMaxStepsInsideAnEpoch) {
