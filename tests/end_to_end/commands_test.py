@@ -99,7 +99,7 @@ class Commands(harness.EndToEnd):
         length, head = 24, 5
         tokenizer = transformers.BertTokenizerFast.from_pretrained(self.model)
         whole = [[tokenizer(text, add_special_tokens=False)["input_ids"] for text in pair] for pair in pairs]
-        possible = [i for i, (first, _) in enumerate(whole) if len(first) <= length - 3]  # what only_second does not refuse
+        possible = [i for i, (first, _) in enumerate(whole) if len(first) < length - 3]  # tokenizers refuses to leave nothing of the second
         self.assertGreater(sum(len(first) + len(second) > length - 3 for first, second in (whole[i] for i in possible)), 20)
         table = self.scratch / "pairs.csv"
         write_csv(table, [{"id": i, "text": pairs[i][0], "other": pairs[i][1]} for i in possible])
