@@ -18,13 +18,13 @@
 #include <unordered_set>
 #include <vector>
 
-#include "base/instruction_set.hpp"
 #include "bench/matrix_peak.hpp"
 #include "jobs/process_memory.hpp"
 #include "jobs/train/adamw.hpp"
 #include "models/directory/load_model.hpp"
 #include "models/gradients/gradient_accumulator.hpp"
 #include "models/losses/loss.hpp"
+#include "models/ops/kernels/matmul.hpp"
 #include "models/reference/gradient_norm.hpp"
 
 namespace meshfold {

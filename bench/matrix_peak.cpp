@@ -73,7 +73,6 @@ double calls_per_second(int threads, void (*work)()) {
 }  // namespace
 
 MatrixPeak measure_matrix_peak(int threads) {
-  using namespace models::ops;
   constexpr double kInstructions = static_cast<double>(kSteps) * kAccumulators;
   MatrixPeak peak{};
   peak.fp32 = base::has_avx512() ? 32 * kInstructions * calls_per_second(threads, multiply_fp32)
