@@ -31,7 +31,7 @@ say_what_comes() { # program, data sets with their megabytes as name=MB...
   for data in "$@"; do
     [ -e "$cache/data/${data%%=*}" ] || [ -e "$cache/data/${data%%=*}.csv" ] || { megabytes=$((megabytes + ${data##*=})); parts+=("${data%%=*} (${data##*=} MB)"); }
   done
-  [ -e "$program" ] || { minutes=$((minutes + 5)); parts+=("the program, compiled in about 5 minutes on 2 cores"); }
+  [ -e "$program" ] || { minutes=$((minutes + 7)); parts+=("the program, compiled in about 7 minutes on 2 cores"); }
   [ ${#parts[@]} -gt 0 ] || return 0
   local list download=""
   list=$(printf ', %s' "${parts[@]}")
